@@ -63,16 +63,20 @@ apr_status_t ak_table_fill(ak_table_t *table, const ak_slot_ref_t *ref, const ak
 void ak_table_drop(ak_table_t *table, const unsigned char *digest);
 void ak_table_drop_all(ak_table_t *table);
 
-/* Unknown keys, remembered briefly: was this digest unknown when the log stood where
- * it stands now, at most ttl ago? */
+/* Unknown keys, remembered briefly: was this digest found to be unknown at most
+ * ttl ago, with nothing logged for it since? */
 int ak_table_is_unknown(ak_table_t *table, const unsigned char *digest, apr_interval_time_t ttl);
-/* sequence: ak_table_applied() from before the read that found nothing. */
-void ak_table_note_unknown(ak_table_t *table, const unsigned char *digest, apr_uint64_t sequence);
+/* mark: ak_table_mark() from before the read that found nothing; if anything was
+ * dropped since, nothing is remembered. */
+apr_uint64_t ak_table_mark(const ak_table_t *table);
+void ak_table_note_unknown(ak_table_t *table, const unsigned char *digest, apr_uint64_t mark);
 
 /* The change log: the last sequence applied here, and the monotonic time (usec) at
  * which the last good poll began.  0: never since this boot. */
 apr_uint64_t ak_table_applied(const ak_table_t *table);
 void ak_table_set_applied(ak_table_t *table, apr_uint64_t sequence);
+/* The log begins anew (another database): forget everything and stand at sequence. */
+void ak_table_restart_log(ak_table_t *table, apr_uint64_t sequence);
 apr_int64_t ak_table_stamp(const ak_table_t *table);
 void ak_table_set_stamp(ak_table_t *table, apr_int64_t monotonic_usec);
 /* CLOCK_MONOTONIC in microseconds: the one clock of stamp and election. */
@@ -85,7 +89,7 @@ void ak_table_resign(ak_table_t *table);
 
 /* Count one unit of a window against a limit, only where it is granted.
  * APR_SUCCESS: *count is the new total.  APR_EBUSY: the limit is reached (*count is the total).
- * APR_EGONE (AK_EGONE): the slot holds another key now; find it again. */
+ * AK_EGONE: the slot holds another key now; find it again. */
 #define AK_EGONE APR_ENOENT
 apr_status_t ak_table_take(ak_table_t *table, const ak_slot_ref_t *ref, ak_count_e which,
                            apr_int64_t window, apr_uint32_t limit, apr_uint32_t *count);

@@ -1,0 +1,127 @@
+/* ak_table_map.h - the layout of the key table's file; for ak_table*.c alone
+ *
+ * Every field that two processes touch is atomic.  Integers are the machine's own:
+ * the file never leaves it.
+ */
+#ifndef AK_TABLE_MAP_H
+#define AK_TABLE_MAP_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "ak_table.h"
+
+#define TABLE_MAGIC 0x6b65797461626c65ull /* "keytable" */
+#define TABLE_LAYOUT 1
+#define PROBE 64          /* places that a key may live in, from its home on */
+#define STRIPES 64
+#define UNKNOWNS 4096     /* unknown keys remembered */
+#define FAILURES 4096     /* addresses whose failures are counted */
+#define TALLY_BANKS 8     /* so that processes seldom share a cache line */
+#define DIGEST_WORDS (AK_DIGEST_BYTES / 8)
+#define FACT_BYTES (sizeof(ak_key_t) - AK_DIGEST_BYTES)
+#define FACT_WORDS ((FACT_BYTES + 7) / 8)
+
+_Static_assert(offsetof(ak_key_t, digest) == 0, "facts are what follows the digest");
+
+/* One key: at most 256 bytes, four cache lines. */
+typedef struct {
+    _Atomic apr_uint64_t lock;       /* pid << 32 | monotonic ms; 0: free */
+    _Atomic apr_uint32_t sequence;   /* odd while digest or facts are written */
+    _Atomic apr_uint32_t generation; /* raised each time the slot is given to another key */
+    _Atomic apr_uint32_t drops;      /* raised by each change to the key */
+    _Atomic apr_uint32_t claiming;   /* not 0: being given to another key */
+    _Atomic apr_uint64_t filled;     /* the ticket that the facts were read under */
+    _Atomic apr_uint64_t count[AK_COUNT_COUNT];
+    _Atomic apr_uint64_t digest[DIGEST_WORDS];
+    _Atomic apr_uint64_t facts[FACT_WORDS];
+} slot_body_t;
+
+typedef union {
+    slot_body_t body;
+    unsigned char size[256];
+} slot_size_t;
+_Static_assert(sizeof(slot_size_t) == 256, "a slot is four cache lines");
+
+typedef slot_body_t slot_t __attribute__((aligned(256)));
+
+typedef struct {
+    _Atomic apr_uint64_t tag;
+    _Atomic apr_int64_t noted_usec; /* monotonic */
+} unknown_t;
+
+typedef struct {
+    apr_uint64_t magic;
+    apr_uint32_t layout, slots;
+    char node[AK_NODE_ID + 4];
+    char boot[40];                /* the kernel's boot id: monotonic times are of this boot */
+    _Atomic apr_uint32_t epoch;   /* raised to drop everything */
+    _Atomic apr_uint32_t used;    /* slots that hold a key */
+    _Atomic apr_uint64_t changes; /* drops of any kind so far */
+    _Atomic apr_uint64_t applied;
+    _Atomic apr_int64_t stamp;
+    _Atomic apr_uint64_t poller;  /* pid << 32 | monotonic ms of its last word */
+    _Atomic apr_uint64_t stripe[STRIPES];
+    _Atomic apr_uint64_t tally[TALLY_BANKS][AK_TALLY_MAX];
+    unknown_t unknown[UNKNOWNS];
+    _Atomic apr_uint64_t failure[FAILURES];
+} head_t;
+
+struct ak_table_t {
+    head_t *head;
+    _Atomic apr_uint64_t *tags;
+    slot_t *slots;
+    apr_uint32_t mask; /* slots - 1 */
+    apr_size_t bytes;
+};
+
+/* --- counter words: generation (16 bits), window (20), count (28) --------------------- */
+
+#define COUNT_BITS 28
+#define WINDOW_BITS 20
+#define COUNT_MAX ((1u << COUNT_BITS) - 1)
+#define WINDOW_MASK ((1u << WINDOW_BITS) - 1)
+
+static inline apr_uint64_t ak_count_word(apr_uint32_t generation, apr_int64_t window, apr_uint32_t count)
+{
+    return (apr_uint64_t)(generation & 0xffff) << (WINDOW_BITS + COUNT_BITS)
+        | (apr_uint64_t)(window & WINDOW_MASK) << COUNT_BITS | count;
+}
+static inline apr_uint32_t ak_count_total(apr_uint64_t word)
+{
+    return (apr_uint32_t)(word & COUNT_MAX);
+}
+static inline apr_uint32_t ak_count_window(apr_uint64_t word)
+{
+    return (apr_uint32_t)(word >> COUNT_BITS & WINDOW_MASK);
+}
+static inline apr_uint32_t ak_count_generation(apr_uint64_t word)
+{
+    return (apr_uint32_t)(word >> (WINDOW_BITS + COUNT_BITS));
+}
+/* Is the word's window this one, or ahead of it by a step (another process's clock
+ * reading was later than ours)?  A window once begun is never opened again. */
+static inline int ak_count_is_current(apr_uint64_t word, apr_int64_t window)
+{
+    return ((ak_count_window(word) - (apr_uint32_t)window) & WINDOW_MASK) <= 2;
+}
+/* Does anything depend on the word still? */
+static inline int ak_count_runs(apr_uint64_t word, apr_int64_t window)
+{
+    return ak_count_total(word) > 0 && ak_count_is_current(word, window);
+}
+
+/* --- shared by the table's files ---------------------------------------------------------- */
+
+/* Take a lock word for a few instructions; 0 if it could not be had in some milliseconds.
+ * What a dead process held is taken over. */
+int ak_table_lock(_Atomic apr_uint64_t *lock);
+void ak_table_unlock(_Atomic apr_uint64_t *lock);
+/* pid << 32 | monotonic milliseconds, and the two questions one asks of such a word. */
+apr_uint64_t ak_table_holder_now(void);
+int ak_table_holder_gone(apr_uint64_t holder, apr_interval_time_t patience);
+
+void ak_table_forget_unknown(ak_table_t *table, const unsigned char *digest);
+void ak_table_forget_all_unknown(ak_table_t *table);
+
+#endif
