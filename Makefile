@@ -4,12 +4,13 @@ PORT       ?= 8080
 RUN_DIR    ?= run
 RATE_STORE ?= shm
 DB         ?= sqlite3
+MPM        ?= event
 PREFIX     ?= /usr
 DESTDIR    ?=
 BUILD      ?= build
 SANITIZE   ?=
 
-export PORT RUN_DIR RATE_STORE DB BUILD SANITIZE
+export PORT RUN_DIR RATE_STORE DB MPM BUILD SANITIZE
 
 # --- tools and flags ----------------------------------------------------------
 # Asked of apxs and pkg-config when something is built, so that "make deps" and
@@ -48,6 +49,7 @@ MIGRATIONS = $(wildcard sql/sqlite3/*.sql sql/pgsql/*.sql)
 
 .DEFAULT_GOAL := build
 .PHONY: build
+build: ## compile the module, auditd and apikeyctl into BUILD (build/)
 build: $(BUILD)/mod_apikey.so $(BUILD)/apikey-auditd $(BUILD)/apikeyctl
 
 $(BUILD)/ak_sql.h: sql/generate.awk $(QUERIES) $(MIGRATIONS)
@@ -83,3 +85,71 @@ $(BUILD)/unit: $(UNIT) $(BUILD)/libapikey.a
 	$(CC) $(LDFLAGS) -pie -o $@ $^ $(call PKG_LIBS,check) $(CORE_LIBS) -lm
 
 -include $(CORE:.o=.d) $(MODULE:.o=.d) $(AUDITD:.o=.d) $(CTL:.o=.d) $(UNIT:.o=.d)
+
+# --- the machine, the stack ------------------------------------------------------
+.PHONY: help deps ready run start stop status clean-run clean
+help: ## list the targets and variables
+	@sed -n 's/^\([a-z][a-z-]*\): *## */\1\t/p' Makefile | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@echo
+	@echo "  PORT=$(PORT) RUN_DIR=$(RUN_DIR) RATE_STORE=$(RATE_STORE) (shm, memcached) DB=$(DB) (sqlite3, pgsql)"
+	@echo "  MPM=$(MPM) (event, worker, prefork) BUILD=$(BUILD) SANITIZE=$(SANITIZE) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
+
+deps: ## install the Debian packages that are missing
+	@conf/deps
+
+# In this order also under -j: the compiler may be among what is missing.
+ready: deps
+	@$(MAKE) --no-print-directory build
+
+run: ## install, build, and run the whole stack in the foreground; Ctrl-C stops it
+run: ready
+	@conf/stack run
+
+start: ## the same in the background; returns when it serves
+start: ready
+	@conf/stack start
+
+stop: ## stop what start started; the data stay in RUN_DIR
+	@conf/stack stop
+
+status: ## say what runs
+	@conf/stack status
+
+clean-run: ## stop the stack and remove RUN_DIR with all its data
+	@test ! -e "$(RUN_DIR)" -o -f "$(RUN_DIR)/httpd.conf" || \
+	    { echo "RUN_DIR=$(RUN_DIR) holds no stack: not removed"; exit 1; }
+	@conf/stack stop
+	rm -rf "$(RUN_DIR)"
+
+clean: ## remove what was built
+	rm -rf build build-*
+
+# --- tests -------------------------------------------------------------------------
+.PHONY: check lint asan
+check: ## install, build, run every test; closes with "N passed, N failed"
+check: deps
+	@$(MAKE) --no-print-directory build $(BUILD)/unit
+	@tests/run unit guards integration
+
+lint: ## warnings of two compilers, cppcheck, shellcheck, and the guards of house style
+lint: deps
+	@tests/run guards
+
+asan: ## the unit and integration tests under AddressSanitizer and UndefinedBehaviorSanitizer
+asan: deps
+	@$(MAKE) --no-print-directory SANITIZE=address,undefined BUILD=build-asan build build-asan/unit
+	@SANITIZE=address,undefined BUILD=build-asan tests/run unit integration
+
+# --- installation --------------------------------------------------------------------
+MODULES_DIR = $(DESTDIR)$(PREFIX)/lib/apache2/modules
+.PHONY: install
+install: ## put the files where Debian's apache2 expects them (DESTDIR, PREFIX)
+install: build
+	install -d "$(MODULES_DIR)" "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/sbin" \
+	    "$(DESTDIR)$(PREFIX)/share/doc/mod-apikey/examples" "$(DESTDIR)/etc/apache2/mods-available"
+	install -m 644 $(BUILD)/mod_apikey.so "$(MODULES_DIR)"
+	install -m 755 $(BUILD)/apikeyctl "$(DESTDIR)$(PREFIX)/bin"
+	install -m 755 $(BUILD)/apikey-auditd "$(DESTDIR)$(PREFIX)/sbin"
+	install -m 644 conf/*.in README.md LICENSE NOTICE "$(DESTDIR)$(PREFIX)/share/doc/mod-apikey/examples"
+	echo "LoadModule apikey_module $(PREFIX)/lib/apache2/modules/mod_apikey.so" \
+	    > "$(DESTDIR)/etc/apache2/mods-available/apikey.load"
