@@ -7,12 +7,13 @@
 #ifndef MOD_APIKEY_H
 #define MOD_APIKEY_H
 
+#include <httpd.h>
+
 #include <http_config.h>
 #include <http_core.h>
 #include <http_log.h>
 #include <http_protocol.h>
 #include <http_request.h>
-#include <httpd.h>
 
 #include "ak_decide.h"
 #include "ak_digest.h"
