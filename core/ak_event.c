@@ -1,4 +1,4 @@
-/* ak_event - encode and decode the usage event, version 1 */
+/* ak_event.c - encode and decode the usage event, version 1 */
 #include "ak_event.h"
 
 #include <string.h>

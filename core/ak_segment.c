@@ -1,4 +1,4 @@
-/* ak_segment - append-only files of events, one writer each
+/* ak_segment.c - append-only files of events, one writer each
  *
  * Appending takes no lock: threads number their events with one atomic addition
  * and write by one descriptor whose number never changes.  A new segment is put

@@ -1,4 +1,4 @@
-/* main - run every unit suite: unit [SUITE...] */
+/* main.c - run every unit suite: unit [SUITE...] */
 #include <apr_general.h>
 #include <check.h>
 #include <stdio.h>

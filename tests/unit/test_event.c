@@ -1,4 +1,5 @@
-/* test_event - the event line: what is encoded decodes, and nothing else does */
+/* test_event.c - the event line: what is encoded decodes, and nothing else does */
+#include <apr_strings.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,35 +82,46 @@ START_TEST(decodes_with_and_without_newline)
 }
 END_TEST
 
+/* Numbers from a fixed seed (xorshift, Marsaglia 2003). */
+static apr_uint64_t dice;
+
+static int roll(void)
+{
+    dice ^= dice << 13;
+    dice ^= dice >> 7;
+    dice ^= dice << 17;
+    return (int)(dice >> 33);
+}
+
 /* Text of the given characters and a random length up to max. */
 static void random_text(char *out, int min, int max, const char *from)
 {
-    int len = min + rand() % (max - min + 1);
+    int len = min + roll() % (max - min + 1);
 
     for (int i = 0; i < len; i++)
-        out[i] = from[(size_t)rand() % strlen(from)];
+        out[i] = from[(size_t)roll() % strlen(from)];
     out[len] = '\0';
 }
 
 static ak_event_t random_event(void)
 {
     static const char id[] = "abcdefghijklmnopqrstuvwxyz0123456789";
-    ak_event_t e = {.seq = 1 + ((apr_uint64_t)rand() << 31) + (apr_uint64_t)rand(),
-                    .time = (apr_time_t)rand() * 1000003,
-                    .klass = rand() % 2 ? AK_CLASS_API : AK_CLASS_MANAGE,
-                    .decision = (ak_code_e)(rand() % AK_CODE_COUNT),
-                    .status = 100 + rand() % 500};
+    ak_event_t e = {.seq = 1 + ((apr_uint64_t)roll() << 31) + (apr_uint64_t)roll(),
+                    .time = (apr_time_t)roll() * 1000003,
+                    .klass = roll() % 2 ? AK_CLASS_API : AK_CLASS_MANAGE,
+                    .decision = (ak_code_e)(roll() % AK_CODE_COUNT),
+                    .status = 100 + roll() % 500};
 
     random_text(e.producer, 1, AK_PRODUCER_MAX, "abcxyz0189.-");
     random_text(e.address, 0, 45, "0123456789abcdefABCDEF:.");
     random_text(e.method, 0, 16, "GETPOSTabc !#~");
     random_text(e.scope, 0, 65, "abcdefgh-:*");
-    if (rand() % 3) {
-        strcpy(e.key, "key_");
+    if (roll() % 3) {
+        apr_cpystrn(e.key, "key_", sizeof(e.key));
         random_text(e.key + 4, 1, AK_ID_SUFFIX, id);
-        strcpy(e.account, "acct_");
+        apr_cpystrn(e.account, "acct_", sizeof(e.account));
         random_text(e.account + 5, 1, AK_ID_SUFFIX, id);
-        strcpy(e.environment, rand() % 2 ? "live" : "test");
+        apr_cpystrn(e.environment, roll() % 2 ? "live" : "test", sizeof(e.environment));
     }
     return e;
 }
@@ -118,7 +130,7 @@ START_TEST(every_event_survives_the_line)
 {
     char buf[AK_EVENT_MAX];
 
-    srand(20251014);
+    dice = 20251014;
     for (int i = 0; i < 20000; i++) {
         ak_event_t back, e = random_event();
         const char *why;
@@ -143,8 +155,8 @@ START_TEST(the_longest_event_fits)
     e.seq = APR_UINT64_C(9223372036854775807);
     e.time = APR_INT64_C(253402300799999999);
     e.klass = AK_CLASS_MANAGE;
-    strcpy(e.key, "key_abcdefghijklmnopqrst");
-    strcpy(e.account, "acct_abcdefghijklmnopqrst");
+    apr_cpystrn(e.key, "key_abcdefghijklmnopqrst", sizeof(e.key));
+    apr_cpystrn(e.account, "acct_abcdefghijklmnopqrst", sizeof(e.account));
     memset(e.address, 'f', 45);
     memset(e.method, 'M', 16);
     memset(e.scope, 's', 65);
@@ -164,7 +176,7 @@ START_TEST(characters_that_json_escapes_are_replaced)
     ak_event_t back, e = sample();
     const char *why;
 
-    strcpy(e.method, "G\"\\\n\t\x01\x7f\xc3\xa9T");
+    apr_cpystrn(e.method, "G\"\\\n\t\x01\x7f\xc3\xa9T", sizeof(e.method));
     apr_size_t len = ak_event_encode(buf, &e);
     ck_assert_int_eq(ak_event_decode(&back, buf, len, &why), APR_SUCCESS);
     ck_assert_str_eq(back.method, "G????????T");
@@ -177,7 +189,7 @@ START_TEST(a_zone_is_cut_from_an_address)
     ak_event_t back, e = sample();
     const char *why;
 
-    strcpy(e.address, "fe80::1%eth0");
+    apr_cpystrn(e.address, "fe80::1%eth0", sizeof(e.address));
     apr_size_t len = ak_event_encode(buf, &e);
     ck_assert_int_eq(ak_event_decode(&back, buf, len, &why), APR_SUCCESS);
     ck_assert_str_eq(back.address, "fe80::1");
@@ -305,12 +317,12 @@ START_TEST(any_bytes_are_safe)
     char copy[sizeof(sample_line) - 1];
     int refused = 0;
 
-    srand(7);
+    dice = 7;
     for (int i = 0; i < 100000; i++) {
         memcpy(copy, sample_line, sizeof(copy));
-        for (int n = 1 + rand() % 4; n > 0; n--)
-            copy[(size_t)rand() % sizeof(copy)] = (char)(rand() % 256);
-        apr_size_t len = sizeof(copy) - (rand() % 4 ? 0 : (apr_size_t)rand() % sizeof(copy));
+        for (int n = 1 + roll() % 4; n > 0; n--)
+            copy[(size_t)roll() % sizeof(copy)] = (char)(roll() % 256);
+        apr_size_t len = sizeof(copy) - (roll() % 4 ? 0 : (apr_size_t)roll() % sizeof(copy));
         refused += decode(copy, len) != APR_SUCCESS;
     }
     ck_assert_int_gt(refused, 50000);

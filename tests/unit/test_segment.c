@@ -1,4 +1,4 @@
-/* test_segment - segment files: whole lines, own names, gaps where writing failed */
+/* test_segment.c - segment files: whole lines, own names, gaps where writing failed */
 #include <apr_strings.h>
 #include <dirent.h>
 #include <pthread.h>
@@ -19,7 +19,7 @@ static char dir[64];
 
 static void set_up(void)
 {
-    strcpy(dir, "/tmp/ak-segment-XXXXXX");
+    apr_cpystrn(dir, "/tmp/ak-segment-XXXXXX", sizeof(dir));
     ck_assert_ptr_nonnull(mkdtemp(dir));
     apr_pool_create(&pool, NULL);
     umask(022);
@@ -68,7 +68,7 @@ static void count_line(census_t *c, const char *line, apr_size_t len)
         return;
     }
     c->good++;
-    strcpy(c->producer, e.producer);
+    apr_cpystrn(c->producer, e.producer, sizeof(c->producer));
     if (e.seq > c->highest)
         c->highest = e.seq;
     if (e.seq <= 100000)
