@@ -17,14 +17,17 @@ export PORT RUN_DIR RATE_STORE DB MPM BUILD SANITIZE
 # "make help" work where neither is installed yet.
 CC          ?= gcc
 APXS        ?= apxs2
-HTTPD_FLAGS  = $(shell $(APXS) -q EXTRA_CPPFLAGS) -I$(shell $(APXS) -q INCLUDEDIR)
-APR_FLAGS    = $(shell apr-1-config --includes --cppflags) $(shell apu-1-config --includes)
+# -isystem and -Wno-cast-align, because the macros of APR and httpd (rings, arrays) break
+# our warnings by themselves.
+HTTPD_FLAGS  = $(shell $(APXS) -q EXTRA_CPPFLAGS) -isystem $(shell $(APXS) -q INCLUDEDIR)
+APR_FLAGS    = $(patsubst -I%,-isystem %,$(shell apr-1-config --includes --cppflags) \
+               $(shell apu-1-config --includes))
 APR_LIBS     = $(shell apu-1-config --link-ld --libs) $(shell apr-1-config --link-ld --libs)
 PKG_FLAGS    = $(shell pkg-config --cflags $(1))
 PKG_LIBS     = $(shell pkg-config --libs $(1))
 
 WARN     = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
-           -Wpointer-arith -Wcast-align -Wwrite-strings -Wvla -Wformat=2 -Wno-unused-parameter
+           -Wpointer-arith -Wno-cast-align -Wwrite-strings -Wvla -Wformat=2 -Wno-unused-parameter
 ifeq ($(SANITIZE),)
 OPTIMISE = -O2 -g -D_FORTIFY_SOURCE=2
 else
