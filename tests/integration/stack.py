@@ -125,9 +125,6 @@ class Stack:
     def site(self, text):
         """Set the directives that this test adds to the shipped configuration."""
         (self.dir / "conf.d").mkdir(parents=True, exist_ok=True)
-        self.dir.chmod(0o755)
-        if os.getuid() == 0:
-            shutil.chown(self.dir, "www-data", "www-data")
         (self.dir / "conf.d" / "test.conf").write_text(text)
 
     def configure(self, text):
