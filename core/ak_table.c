@@ -345,3 +345,8 @@ void ak_table_drop_all(ak_table_t *t)
     atomic_fetch_add(&t->head->epoch, 1);
     ak_table_forget_all_unknown(t);
 }
+
+apr_uint32_t ak_table_epoch(const ak_table_t *t)
+{
+    return atomic_load(&t->head->epoch);
+}

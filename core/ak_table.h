@@ -62,6 +62,8 @@ apr_status_t ak_table_fill(ak_table_t *table, const ak_slot_ref_t *ref, const ak
 /* Forget the facts of one key, or of all; counters stay. Never waits. */
 void ak_table_drop(ak_table_t *table, const unsigned char *digest);
 void ak_table_drop_all(ak_table_t *table);
+/* Grows by one each time everything is dropped. */
+apr_uint32_t ak_table_epoch(const ak_table_t *table);
 
 /* Unknown keys, remembered briefly: was this digest found to be unknown at most
  * ttl ago, with nothing logged for it since? */

@@ -57,7 +57,9 @@ typedef struct apikey_node_t {
     ak_segment_t *segment;         /* NULL: no events */
     const ak_registry_t *registry; /* replaced as a whole when the scopes change; read with apikey_registry() */
     const apikey_server_t *server;
+    apr_pool_t *pconf;             /* of this configuration */
     apr_pool_t *pool;              /* of this process */
+    apr_int64_t store_failed_usec; /* monotonic: when the store last failed this process; 0: it works */
 } apikey_node_t;
 
 /* --- settings of a folder ---------------------------------------------------------- */
@@ -95,14 +97,17 @@ typedef struct {
     ak_slot_ref_t slot;
     int has_slot;
     ak_class_e klass;
+    int charged;                   /* the rate limits have been asked */
     int has_rate;                  /* rate holds the figures of this request */
     ak_rate_result_t rate;
-    int in_authz;                  /* our auditor of mod_authz_core's verdict is on the stack */
-    ak_code_e denied_by;           /* what our last failing Require said */
-    const char *scope_wanted;      /* of the Require that failed, or else of the last that passed */
+    apr_time_t now;                /* one reading of the clock serves the whole request */
+    int preflight;                 /* a CORS preflight that passes without a key */
+    int in_authz;                  /* the other authorizers are being asked; do not ask ourselves */
+    ak_code_e denied_by;           /* what the last failing Require of ours said */
+    const char *scopes_denied;     /* scopes, any of which would have done; for the challenge */
+    const char *scope_wanted;      /* the first scope asked for; for the event */
     int event_due;                 /* an event is still to be written */
     apr_int64_t retry_after_sec;   /* 0: none */
-    apr_array_header_t *allowed;   /* mod_apikey_authz.c's own */
 } apikey_request_t;
 
 /* mod_apikey_config.c */
@@ -111,7 +116,6 @@ void *apikey_merge_server(apr_pool_t *p, void *base, void *add);
 void *apikey_create_dir(apr_pool_t *p, char *dir);
 void *apikey_merge_dir(apr_pool_t *p, void *base, void *add);
 extern const command_rec apikey_commands[];
-int apikey_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
 static inline apikey_server_t *apikey_server(const server_rec *s)
 {
     return ap_get_module_config(s->module_config, &apikey_module);
@@ -121,7 +125,8 @@ static inline apikey_dir_t *apikey_dir(const request_rec *r)
     return ap_get_module_config(r->per_dir_config, &apikey_module);
 }
 
-/* mod_apikey_node.c: what is opened at start, and the poller that follows the change log */
+/* mod_apikey_node.c: what is opened at start, and what of it in each child */
+int apikey_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
 int apikey_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
 void apikey_child_init(apr_pool_t *p, server_rec *s);
 /* The registry in force; never NULL. */
@@ -135,17 +140,29 @@ int apikey_cache_usable(const apikey_node_t *node);
 /* Log a trouble of the store once a minute and process. */
 void apikey_log_store(const apikey_node_t *node, server_rec *s, apr_status_t rv, const char *what);
 
+/* mod_apikey_poll.c: the thread that follows the change log */
+void apikey_poll_start(apikey_node_t *node, server_rec *s, apr_pool_t *p);
+
+/* mod_apikey_lookup.c: what is known of a digest, from the table or else from SQL */
+ak_lookup_e apikey_lookup(request_rec *r, apikey_request_t *ctx, const unsigned char *digest);
+/* A place for the key's counters, where it has none (any more). */
+apr_status_t apikey_reserve(apikey_node_t *node, apikey_request_t *ctx);
+
 /* mod_apikey_authn.c */
 int apikey_check_authn(request_rec *r);
-int apikey_preflight(request_rec *r);
-/* Known facts of the request that r is part of (its first request, for a sub-request or
- * an internal redirect), or NULL. */
+/* What is known of the request that r is, or is a part of (as a sub-request or an
+ * internal redirect); NULL where it has met no protected place yet. */
 apikey_request_t *apikey_request(const request_rec *r);
 /* The client's address in the 16-byte form (mod_remoteip's, where it is used). */
 void apikey_client_address(const request_rec *r, unsigned char addr[16]);
 
 /* mod_apikey_authz.c */
 void apikey_register_providers(apr_pool_t *p);
+/* Look the scopes named by Require up in a registry (at start, and when it changes).
+ * Returns the first name that it does not know, or NULL. */
+const char *apikey_resolve_scopes(apr_pool_t *pconf, const ak_registry_t *registry);
+/* Does any Require of ours stand in this configuration? */
+int apikey_is_required(apr_pool_t *pconf);
 int apikey_check_authz(request_rec *r);
 
 /* mod_apikey_rate.c */
@@ -154,16 +171,16 @@ ak_code_e apikey_take(request_rec *r, apikey_request_t *ctx);
 apr_status_t apikey_peek(apikey_node_t *node, const apikey_request_t *ctx, apr_time_t now, ak_rate_result_t *out);
 
 /* mod_apikey_identity.c: environment variables and headers for what comes behind us */
-void apikey_identity_in(request_rec *r);
-void apikey_identity_out(request_rec *r, const apikey_request_t *ctx);
+int apikey_fixups(request_rec *r);
 
 /* mod_apikey_problem.c: refuse with a code; returns the status for a hook to return.
  * Sets the challenge, Retry-After and the problem+json body. */
 int apikey_refuse(request_rec *r, apikey_request_t *ctx, ak_code_e code);
 void apikey_insert_error_filter(request_rec *r);
-void apikey_register_filters(apr_pool_t *p);
+void apikey_register_problem_filter(void);
 
 /* mod_apikey_event.c */
+void apikey_register_event_filter(void);
 void apikey_event_arm(request_rec *r, apikey_request_t *ctx);
 int apikey_log_transaction(request_rec *r);
 
