@@ -9,11 +9,11 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #define AK_SQL_DEFINE
 #include "ak_sql.h"
 #undef AK_SQL_DEFINE
+#include "ak_table.h" /* ak_monotonic_usec */
 
 #define PARAMS_MAX 4096                          /* bytes of a "@FILE" */
 #define HOLD_MAX APR_USEC_PER_SEC                /* longest pause after a failed connect */
@@ -26,7 +26,7 @@ struct ak_dbd_t {
     int sqlite;
     apr_reslist_t *places;
     apr_thread_mutex_t *lock; /* over the two below */
-    apr_time_t hold_until;    /* monotonic: no new connection before */
+    apr_int64_t hold_until;   /* monotonic: no new connection before */
     char problem[256];
 };
 
@@ -49,14 +49,6 @@ struct ak_dbd_handle_t {
 static int is_conditional(ak_sql_e statement)
 {
     return strstr(ak_sql_text[statement], "DO NOTHING") != NULL;
-}
-
-static apr_time_t monotonic_usec(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (apr_time_t)ts.tv_sec * APR_USEC_PER_SEC + ts.tv_nsec / 1000;
 }
 
 /* --- what went wrong, in words that hold no secret ------------------------------ */
@@ -327,7 +319,7 @@ static apr_status_t connect_now(ak_dbd_handle_t *h)
 static apr_status_t connect_or_hold(ak_dbd_handle_t *h)
 {
     ak_dbd_t *db = h->db;
-    apr_time_t began = monotonic_usec(), took;
+    apr_int64_t began = ak_monotonic_usec(), took;
     apr_status_t rv;
     int held;
 
@@ -339,7 +331,7 @@ static apr_status_t connect_or_hold(ak_dbd_handle_t *h)
     rv = connect_now(h);
     if (rv == APR_SUCCESS)
         return rv;
-    took = monotonic_usec() - began;
+    took = ak_monotonic_usec() - began;
     apr_thread_mutex_lock(db->lock);
     db->hold_until = began + took + (took < HOLD_MAX ? took : HOLD_MAX);
     apr_thread_mutex_unlock(db->lock);
@@ -447,15 +439,15 @@ static apr_status_t select_once(ak_dbd_handle_t *h, ak_sql_e statement, const ch
 
 /* Is it worth a second try on a new connection: is this the first thing done with a
  * connection that lay idle, and did it fail at once? */
-static int may_retry(const ak_dbd_handle_t *h, apr_time_t began)
+static int may_retry(const ak_dbd_handle_t *h, apr_int64_t began)
 {
-    return !h->fresh && h->used == 1 && monotonic_usec() - began < RETRY_BELOW;
+    return !h->fresh && h->used == 1 && ak_monotonic_usec() - began < RETRY_BELOW;
 }
 
 apr_status_t ak_dbd_select(ak_dbd_handle_t *h, ak_sql_e statement, const char *const *args,
                            ak_rows_t *rows, apr_pool_t *p)
 {
-    apr_time_t began = monotonic_usec();
+    apr_int64_t began = ak_monotonic_usec();
     apr_status_t rv;
 
     rows->count = rows->columns = 0;
@@ -509,7 +501,7 @@ apr_status_t ak_dbd_exec_text(ak_dbd_handle_t *h, const char *sql, apr_pool_t *p
 apr_status_t ak_dbd_begin(ak_dbd_handle_t *h, apr_pool_t *p)
 {
     const char *sql = h->db->sqlite ? "BEGIN IMMEDIATE" : "BEGIN";
-    apr_time_t began = monotonic_usec();
+    apr_int64_t began = ak_monotonic_usec();
     apr_status_t rv = ak_dbd_exec_text(h, sql, p);
 
     if (rv != APR_SUCCESS && may_retry(h, began)) {
