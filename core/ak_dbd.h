@@ -32,20 +32,31 @@ apr_status_t ak_dbd_create(ak_dbd_t **db, const char *driver, const char *params
                            apr_interval_time_t wait, const char **why, apr_pool_t *p);
 int ak_dbd_is_sqlite(const ak_dbd_t *db);
 
-/* APR_TIMEUP: no handle in time.  Others: the database is not to be had; *why (in p). */
+const char *ak_dbd_driver(const ak_dbd_t *db); /* "sqlite3" or "pgsql" */
+/* The SQLite file; for PostgreSQL NULL. */
+const char *ak_dbd_file(const ak_dbd_t *db);
+
+/* APR_TIMEUP: no handle in time.  APR_ENOENT: the SQLite file is missing (it is never
+ * made here).  Others: the database is not to be had; ak_dbd_problem says why.  After a
+ * slow failure the next calls fail at once, for as long as it took (a second at most). */
 apr_status_t ak_dbd_acquire(ak_dbd_t *db, ak_dbd_handle_t **h);
 /* Back to the pool, or to nothing if anything failed on it or it is in a transaction. */
 void ak_dbd_release(ak_dbd_handle_t *h);
 /* What the database said of the last failure on this handle (never an argument's value). */
 const char *ak_dbd_error(ak_dbd_handle_t *h);
+/* The same over all handles and attempts to connect; "" when there was none. In p. */
+const char *ak_dbd_problem(ak_dbd_t *db, apr_pool_t *p);
 
-/* args: as many as the statement has %s, in order. */
+/* args: as many as the statement has %s, in order.  The first statement on a handle that
+ * lay idle is repeated on a fresh connection when the old one proves dead (a select or
+ * a begin, never an exec).  After any failure the handle is good for release alone. */
 apr_status_t ak_dbd_select(ak_dbd_handle_t *h, ak_sql_e statement, const char *const *args,
                            ak_rows_t *rows, apr_pool_t *p);
-/* affected may be NULL.  APR_EEXIST: a uniqueness rule was broken. */
+/* affected may be NULL.  APR_EEXIST: a statement with ON CONFLICT DO NOTHING wrote nothing,
+ * which is no failure of the handle.  A uniqueness rule broken without it is a failure. */
 apr_status_t ak_dbd_exec(ak_dbd_handle_t *h, ak_sql_e statement, const char *const *args,
                          int *affected, apr_pool_t *p);
-/* One statement of SQL text, for migrations only. */
+/* One statement of SQL text, no ";" behind it: for migrations only. */
 apr_status_t ak_dbd_exec_text(ak_dbd_handle_t *h, const char *sql, apr_pool_t *p);
 
 /* On SQLite a transaction takes the write lock at once (BEGIN IMMEDIATE). */

@@ -89,13 +89,21 @@ typedef struct {
     const char *idempotency_key; /* NULL: none */
 } ak_key_new_t;
 
+/* A plan's name; the plan of a name (0 and *plan untouched when there is none). */
+const char *ak_plan_name(ak_plan_e plan);
+int ak_plan_parse(ak_plan_e *plan, const char *name);
+
 /* --- the store itself ----------------------------------------------------- */
 apr_status_t ak_store_open(ak_store_t **store, const char *driver, const char *params,
                            int max_handles, const char **why, apr_pool_t *p);
 ak_dbd_t *ak_store_dbd(ak_store_t *store);
-/* Is there a database of the schema that this build needs?  *why: what to do. */
+/* What the database said when something last failed; "" when nothing did. In p. */
+const char *ak_store_problem(ak_store_t *store, apr_pool_t *p);
+/* Is there a database of the schema that this build needs?  *why: what to do.
+ * APR_EINVAL: there is another database, or another version; others: none is to be had. */
 apr_status_t ak_store_check(ak_store_t *store, const char **why, apr_pool_t *p);
-/* Bring an empty or older database up to date; *from, *to: versions. */
+/* Bring an empty or older database up to date; *from, *to: versions.  A missing SQLite
+ * file is made, with the rights that the umask leaves of 0660. */
 apr_status_t ak_store_migrate(ak_store_t *store, int *from, int *to, const char **why, apr_pool_t *p);
 apr_status_t ak_store_ping(ak_store_t *store, apr_pool_t *p);
 
@@ -115,7 +123,9 @@ typedef struct {
     int has_digest;
     unsigned char digest[AK_DIGEST_BYTES];
 } ak_change_t;
-/* Changes after a sequence, oldest first, at most limit. *gap: the log was pruned past `after`. */
+/* Changes after a sequence, oldest first, at most limit.  *gap: changes after `after` may be
+ * missing, because the log was pruned past it or is another log: drop everything, then go on
+ * from ak_store_last_change as it was before dropping. */
 apr_status_t ak_store_changes(ak_store_t *store, apr_int64_t after, int limit, ak_change_t **changes,
                               int *count, int *gap, apr_pool_t *p);
 apr_status_t ak_store_last_change(ak_store_t *store, apr_int64_t *sequence, apr_pool_t *p);
@@ -123,13 +133,25 @@ apr_status_t ak_store_last_change(ak_store_t *store, apr_int64_t *sequence, apr_
 apr_status_t ak_store_node_report(ak_store_t *store, const char *node, int bound_ms,
                                   apr_int64_t applied, apr_pool_t *p);
 apr_status_t ak_store_node_remove(ak_store_t *store, const char *node, apr_pool_t *p);
+typedef struct {
+    const char *id;
+    int bound_ms;
+    apr_int64_t applied, seen_at;
+} ak_node_t;
+apr_status_t ak_store_nodes(ak_store_t *store, ak_node_t **nodes, int *count, apr_pool_t *p);
+/* Forget rows of the change log made before a second; the newest row always stays. */
+apr_status_t ak_store_changes_prune(ak_store_t *store, apr_int64_t older_than, apr_pool_t *p);
+/* The upkeep that auditd and apikeyctl do now and then: change log past a day, nodes not
+ * seen for an hour, idempotency keys past a day. */
+apr_status_t ak_store_prune(ak_store_t *store, apr_int64_t now, apr_pool_t *p);
 /* Wait until every node but `self` (may be NULL) has applied `sequence`, or the longest
  * of their bounds has passed since now.  Returns early where there are no others. */
 apr_status_t ak_store_wait_applied(ak_store_t *store, apr_int64_t sequence, const char *self, apr_pool_t *p);
 
 /* --- keys -------------------------------------------------------------------- */
-/* *sequence (may be NULL) is the change-log row that the call wrote.
- * APR_EEXIST: the idempotency key was used, *existing_id says for which key; or the digest exists. */
+/* *sequence (may be NULL) is the change-log row that the call wrote.  APR_NOTFOUND: there is
+ * no such account.  APR_EEXIST: the idempotency key was used, *existing_id says for which key; or the digest exists
+ * (*existing_id NULL). */
 apr_status_t ak_store_key_create(ak_store_t *store, const ak_actor_t *actor, const ak_key_new_t *key,
                                  apr_int64_t now, const char **existing_id, apr_int64_t *sequence,
                                  apr_pool_t *p);
@@ -156,10 +178,12 @@ apr_status_t ak_store_key_list(ak_store_t *store, const ak_key_filter_t *filter,
 apr_status_t ak_store_key_update(ak_store_t *store, const ak_actor_t *actor, const ak_key_record_t *key,
                                  const char *action, const char *changes, apr_int64_t now,
                                  apr_int64_t *sequence, apr_pool_t *p);
-/* Revoking a revoked key succeeds and changes nothing (*sequence 0). */
+/* Revoking a revoked key succeeds and changes nothing; *sequence is the newest of the log
+ * then, so that waiting for it still means that every node has heard. */
 apr_status_t ak_store_key_revoke(ak_store_t *store, const ak_actor_t *actor, const char *account_id,
                                  const char *id, apr_int64_t now, apr_int64_t *sequence, apr_pool_t *p);
-/* Make `successor` and set the old key's expiry to the earlier of its own and now + grace. */
+/* Make `successor` and set the old key's expiry to the earlier of its own and now + grace.
+ * AK_ECHANGED: `old` moved on since it was read, or is revoked. */
 apr_status_t ak_store_key_rotate(ak_store_t *store, const ak_actor_t *actor, const ak_key_record_t *old,
                                  const ak_key_new_t *successor, apr_int64_t grace_sec, apr_int64_t now,
                                  apr_int64_t *sequence, apr_pool_t *p);
@@ -169,9 +193,11 @@ apr_status_t ak_store_account_create(ak_store_t *store, const ak_actor_t *actor,
                                      apr_int64_t now, apr_pool_t *p);
 apr_status_t ak_store_account_get(ak_store_t *store, const char *id, apr_int64_t now,
                                   ak_account_t **account, apr_pool_t *p);
+/* Newest first.  APR_NOTFOUND: `after` is no account. */
 apr_status_t ak_store_account_list(ak_store_t *store, const char *after, int limit, apr_int64_t now,
                                    ak_account_t ***accounts, int *count, apr_pool_t *p);
-/* Writes name, contact, plan, limits and quota; logs a change for each of its keys. */
+/* Writes name, contact, plan, limits and quota over the row of the same id and version; logs a
+ * change for each of its keys; opens or closes the month by the new quota. */
 apr_status_t ak_store_account_update(ak_store_t *store, const ak_actor_t *actor, const ak_account_t *account,
                                      const char *changes, apr_int64_t now, apr_int64_t *sequence,
                                      apr_pool_t *p);
@@ -196,10 +222,12 @@ typedef struct {
     const char *account_id, *key_id, *kind, *status, *severity, *after; /* NULL: any */
     int limit;
 } ak_alert_filter_t;
+/* Newest first.  APR_NOTFOUND: `after` is no alert of this account. */
 apr_status_t ak_store_alert_list(ak_store_t *store, const ak_alert_filter_t *filter, ak_alert_t ***alerts,
                                  int *count, apr_pool_t *p);
 apr_status_t ak_store_alert_get(ak_store_t *store, const char *account_id, const char *id,
                                 ak_alert_t **alert, apr_pool_t *p);
+/* APR_EEXIST: another alert of the same kind and subject is open already. */
 apr_status_t ak_store_alert_set_status(ak_store_t *store, const ak_actor_t *actor, const char *id,
                                        const char *status, apr_int64_t now, apr_pool_t *p);
 

@@ -1,6 +1,338 @@
 -- Every SQL statement of mod_apikey, by name.  Both databases run the same text.
 -- "-- name: NAME" begins a statement; it ends at the next name.  %s is an
--- argument, bound as text: a number is CAST where it is compared or stored.
+-- argument, bound as text: a number is CAST where it is compared or stored, and an
+-- argument that may be NULL is CAST where it stands alone.  A percent sign is %%.
+-- "-- driver: NAME": only that database has the statement.  "-- scan: WHY": it reads
+-- a whole table on purpose; every other statement must be served by an index.
 
 -- name: ping
 SELECT 1
+
+-- --- the schema --------------------------------------------------------------
+
+-- name: schema_tables_sqlite3
+-- driver: sqlite3
+-- scan: the database's own list of tables
+SELECT COUNT(*), SUM(CASE WHEN name IN ('schema_version', 'api_keys', 'change_log') THEN 1 ELSE 0 END)
+FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite!_%%' ESCAPE '!'
+
+-- name: schema_tables_pgsql
+-- driver: pgsql
+-- scan: the database's own list of tables
+SELECT COUNT(*), SUM(CASE WHEN table_name IN ('schema_version', 'api_keys', 'change_log') THEN 1 ELSE 0 END)
+FROM information_schema.tables WHERE table_schema = current_schema()
+
+-- WAL lets readers and a writer work side by side; a database restored from a dump has lost it.
+-- name: journal_wal
+-- driver: sqlite3
+-- scan: reads no table
+PRAGMA journal_mode = WAL
+
+-- name: schema_version
+SELECT COALESCE(MAX(version), 0) FROM schema_version
+
+-- name: schema_version_add
+INSERT INTO schema_version (version, applied_at) VALUES (CAST(%s AS BIGINT), CAST(%s AS BIGINT))
+
+-- --- a key on its way in -------------------------------------------------------
+
+-- name: key_lookup
+SELECT k.id, k.account_id, k.permissions, k.allowed_ips, k.environment, k.status, k.expires_at,
+       COALESCE(k.per_hour, a.per_hour, p.per_hour), COALESCE(k.per_minute, a.per_minute, p.per_minute),
+       a.plan, a.quota_used_month
+FROM api_keys k
+JOIN accounts a ON a.id = k.account_id
+JOIN plans p ON p.name = a.plan
+WHERE k.digest = %s
+
+-- name: key_allowed_ips
+SELECT allowed_ips FROM api_keys WHERE id = %s
+
+-- name: scopes
+-- scan: the whole registry is wanted, at most 128 rows
+SELECT name, description, bit FROM scopes ORDER BY bit
+
+-- name: plans
+-- scan: all plans are wanted, a handful of rows
+SELECT name, per_hour, per_minute, quota_month FROM plans
+
+-- --- the change log, and the nodes that follow it ------------------------------
+
+-- The rows of the change log must become visible in the order of their numbers, or a
+-- node would pass over one: on PostgreSQL whoever adds one holds this lock until it
+-- commits.  SQLite has one writer at a time anyway.
+-- name: change_lock
+-- driver: pgsql
+SELECT pg_advisory_xact_lock(1634428281)
+
+-- name: change_add
+INSERT INTO change_log (key_id, at) VALUES (%s, CAST(%s AS BIGINT)) RETURNING seq
+
+-- name: change_add_account
+INSERT INTO change_log (key_id, at)
+SELECT id, CAST(%s AS BIGINT) FROM api_keys WHERE account_id = %s AND status = 'active'
+
+-- name: change_last
+SELECT COALESCE(MAX(seq), 0) FROM change_log
+
+-- name: change_bounds
+SELECT (SELECT MIN(seq) FROM change_log), (SELECT MAX(seq) FROM change_log)
+
+-- From the last applied row on, that one included: where it is missing, the log may
+-- have been pruned past it.
+-- name: changes
+SELECT c.seq, c.key_id, k.digest FROM change_log c LEFT JOIN api_keys k ON k.id = c.key_id
+WHERE c.seq >= CAST(%s AS BIGINT) ORDER BY c.seq LIMIT CAST(%s AS BIGINT)
+
+-- The newest row stays, so that the log always tells where it stands.
+-- name: changes_prune
+DELETE FROM change_log WHERE at < CAST(%s AS BIGINT) AND seq < (SELECT MAX(seq) FROM change_log)
+
+-- name: node_report
+INSERT INTO nodes (id, bound_ms, applied, seen_at)
+VALUES (%s, CAST(%s AS BIGINT), CAST(%s AS BIGINT), CAST(%s AS BIGINT))
+ON CONFLICT (id) DO UPDATE
+SET bound_ms = excluded.bound_ms, applied = excluded.applied, seen_at = excluded.seen_at
+
+-- name: node_remove
+DELETE FROM nodes WHERE id = %s
+
+-- name: nodes_behind
+-- scan: one row for each running node
+SELECT COUNT(*), COALESCE(MAX(bound_ms), 0) FROM nodes
+WHERE applied < CAST(%s AS BIGINT) AND seen_at >= CAST(%s AS BIGINT) AND id <> %s
+
+-- name: nodes
+-- scan: one row for each running node
+SELECT id, bound_ms, applied, seen_at FROM nodes ORDER BY id
+
+-- name: nodes_prune
+-- scan: one row for each running node
+DELETE FROM nodes WHERE seen_at < CAST(%s AS BIGINT)
+
+-- --- keys ------------------------------------------------------------------------
+
+-- name: idempotency_add
+INSERT INTO idempotency (account_id, idempotency_key, key_id, created_at)
+VALUES (%s, %s, %s, CAST(%s AS BIGINT)) ON CONFLICT DO NOTHING
+
+-- name: idempotency_get
+SELECT key_id FROM idempotency WHERE account_id = %s AND idempotency_key = %s
+
+-- name: idempotency_prune
+DELETE FROM idempotency WHERE created_at < CAST(%s AS BIGINT)
+
+-- name: key_add
+INSERT INTO api_keys (id, digest, imported, account_id, environment, name, description, prefix, last_four,
+                      permissions, allowed_ips, per_hour, per_minute, auto_renew, created_at, created_by,
+                      expires_at, rotated_from)
+VALUES (%s, %s, CAST(%s AS BIGINT), %s, %s, %s, %s, %s, %s, %s, %s, CAST(%s AS BIGINT), CAST(%s AS BIGINT),
+        CAST(%s AS BIGINT), CAST(%s AS BIGINT), %s, CAST(%s AS BIGINT), %s)
+ON CONFLICT DO NOTHING
+
+-- name: key_get
+SELECT * FROM key_records WHERE id = %s AND (CAST(%s AS TEXT) IS NULL OR account_id = %s)
+
+-- name: key_digest
+SELECT digest FROM api_keys WHERE id = %s
+
+-- name: key_seq
+SELECT seq FROM api_keys WHERE id = %s AND (CAST(%s AS TEXT) IS NULL OR account_id = %s)
+
+-- name: key_list_all
+SELECT * FROM key_records
+WHERE seq < CAST(%s AS BIGINT)
+  AND (CAST(%s AS TEXT) IS NULL OR status = %s)
+  AND COALESCE(expires_at, 9223372036854775807) > CAST(%s AS BIGINT)
+  AND COALESCE(expires_at, 9223372036854775807) <= CAST(%s AS BIGINT)
+  AND (CAST(%s AS TEXT) IS NULL OR environment = %s)
+  AND (CAST(%s AS TEXT) IS NULL OR lower(name) LIKE lower(%s) ESCAPE '!'
+       OR lower(prefix) LIKE lower(%s) ESCAPE '!' OR id LIKE lower(%s) ESCAPE '!')
+ORDER BY seq DESC LIMIT CAST(%s AS BIGINT)
+
+-- name: key_list_account
+SELECT * FROM key_records
+WHERE seq < CAST(%s AS BIGINT)
+  AND (CAST(%s AS TEXT) IS NULL OR status = %s)
+  AND COALESCE(expires_at, 9223372036854775807) > CAST(%s AS BIGINT)
+  AND COALESCE(expires_at, 9223372036854775807) <= CAST(%s AS BIGINT)
+  AND (CAST(%s AS TEXT) IS NULL OR environment = %s)
+  AND (CAST(%s AS TEXT) IS NULL OR lower(name) LIKE lower(%s) ESCAPE '!'
+       OR lower(prefix) LIKE lower(%s) ESCAPE '!' OR id LIKE lower(%s) ESCAPE '!')
+  AND account_id = %s
+ORDER BY seq DESC LIMIT CAST(%s AS BIGINT)
+
+-- name: key_update
+UPDATE api_keys
+SET name = %s, description = %s, permissions = %s, allowed_ips = %s, per_hour = CAST(%s AS BIGINT),
+    per_minute = CAST(%s AS BIGINT), expires_at = CAST(%s AS BIGINT), auto_renew = CAST(%s AS BIGINT),
+    version = version + 1
+WHERE id = %s AND version = CAST(%s AS BIGINT)
+
+-- name: key_revoke
+UPDATE api_keys SET status = 'revoked', revoked_at = CAST(%s AS BIGINT), version = version + 1
+WHERE id = %s AND status = 'active'
+
+-- The old key of a rotation lives on for the grace period, never longer than it would have.
+-- name: key_supersede
+UPDATE api_keys
+SET expires_at = CASE WHEN expires_at IS NULL OR expires_at > CAST(%s AS BIGINT)
+                      THEN CAST(%s AS BIGINT) ELSE expires_at END,
+    rotated_to = %s, version = version + 1
+WHERE id = %s AND version = CAST(%s AS BIGINT) AND status = 'active'
+
+-- --- accounts ----------------------------------------------------------------------
+
+-- name: account_add
+INSERT INTO accounts (id, name, contact, plan, per_hour, per_minute, quota_month, created_at)
+VALUES (%s, %s, %s, %s, CAST(%s AS BIGINT), CAST(%s AS BIGINT), CAST(%s AS BIGINT), CAST(%s AS BIGINT))
+ON CONFLICT DO NOTHING
+
+-- name: account_seq
+SELECT seq FROM accounts WHERE id = %s
+
+-- name: account_get
+SELECT a.seq, a.id, a.name, a.contact, a.plan, a.per_hour, a.per_minute, a.quota_month,
+       a.quota_used_month, a.created_at, a.version, COALESCE(u.requests, 0)
+FROM accounts a LEFT JOIN usage_month u ON u.account_id = a.id AND u.month = CAST(%s AS BIGINT)
+WHERE a.id = %s
+
+-- name: account_list
+SELECT a.seq, a.id, a.name, a.contact, a.plan, a.per_hour, a.per_minute, a.quota_month,
+       a.quota_used_month, a.created_at, a.version, COALESCE(u.requests, 0)
+FROM accounts a LEFT JOIN usage_month u ON u.account_id = a.id AND u.month = CAST(%s AS BIGINT)
+WHERE a.seq < CAST(%s AS BIGINT) ORDER BY a.seq DESC LIMIT CAST(%s AS BIGINT)
+
+-- name: account_update
+UPDATE accounts
+SET name = %s, contact = %s, plan = %s, per_hour = CAST(%s AS BIGINT), per_minute = CAST(%s AS BIGINT),
+    quota_month = CAST(%s AS BIGINT), version = version + 1
+WHERE id = %s AND version = CAST(%s AS BIGINT)
+
+-- Another plan or quota may open the month again, or close it.
+-- name: account_quota_mark
+UPDATE accounts
+SET quota_used_month =
+    CASE WHEN COALESCE((SELECT u.requests FROM usage_month u
+                        WHERE u.account_id = accounts.id AND u.month = CAST(%s AS BIGINT)), 0)
+              >= COALESCE(quota_month, (SELECT p.quota_month FROM plans p WHERE p.name = accounts.plan),
+                          9223372036854775807)
+         THEN CAST(%s AS BIGINT) ELSE 0 END
+WHERE id = %s
+
+-- --- figures -------------------------------------------------------------------------
+
+-- name: key_usage
+SELECT COALESCE(SUM(CASE WHEN start >= CAST(%s AS BIGINT) THEN requests ELSE 0 END), 0),
+       COALESCE(SUM(requests), 0)
+FROM usage_day WHERE key_id = %s AND start >= CAST(%s AS BIGINT) AND decision = 'ok'
+
+-- name: usage_hour_of_key
+SELECT start, decision, SUM(requests) FROM usage_hour
+WHERE key_id = %s AND start >= CAST(%s AS BIGINT) AND start < CAST(%s AS BIGINT)
+  AND (CAST(%s AS TEXT) IS NULL OR environment = %s) AND (CAST(%s AS TEXT) IS NULL OR account_id = %s)
+GROUP BY start, decision ORDER BY start, decision
+
+-- name: usage_day_of_key
+SELECT start, decision, SUM(requests) FROM usage_day
+WHERE key_id = %s AND start >= CAST(%s AS BIGINT) AND start < CAST(%s AS BIGINT)
+  AND (CAST(%s AS TEXT) IS NULL OR environment = %s) AND (CAST(%s AS TEXT) IS NULL OR account_id = %s)
+GROUP BY start, decision ORDER BY start, decision
+
+-- name: usage_hour_of_account
+SELECT start, decision, SUM(requests) FROM usage_hour
+WHERE account_id = %s AND start >= CAST(%s AS BIGINT) AND start < CAST(%s AS BIGINT)
+  AND (CAST(%s AS TEXT) IS NULL OR environment = %s)
+GROUP BY start, decision ORDER BY start, decision
+
+-- name: usage_day_of_account
+SELECT start, decision, SUM(requests) FROM usage_day
+WHERE account_id = %s AND start >= CAST(%s AS BIGINT) AND start < CAST(%s AS BIGINT)
+  AND (CAST(%s AS TEXT) IS NULL OR environment = %s)
+GROUP BY start, decision ORDER BY start, decision
+
+-- name: usage_hour_of_all
+SELECT start, decision, SUM(requests) FROM usage_hour
+WHERE start >= CAST(%s AS BIGINT) AND start < CAST(%s AS BIGINT)
+  AND (CAST(%s AS TEXT) IS NULL OR environment = %s)
+GROUP BY start, decision ORDER BY start, decision
+
+-- name: usage_day_of_all
+SELECT start, decision, SUM(requests) FROM usage_day
+WHERE start >= CAST(%s AS BIGINT) AND start < CAST(%s AS BIGINT)
+  AND (CAST(%s AS TEXT) IS NULL OR environment = %s)
+GROUP BY start, decision ORDER BY start, decision
+
+-- name: networks_of_key
+SELECT network, first_seen, last_seen, requests FROM known_networks WHERE key_id = %s
+ORDER BY last_seen DESC, network
+
+-- --- alerts --------------------------------------------------------------------------
+
+-- name: alert_get
+SELECT seq, id, kind, severity, status, account_id, key_id, subject, message, details, count, first_seen,
+       last_seen, acknowledged_by
+FROM alerts WHERE id = %s AND (CAST(%s AS TEXT) IS NULL OR account_id = %s)
+
+-- name: alert_list_all
+SELECT seq, id, kind, severity, status, account_id, key_id, subject, message, details, count, first_seen,
+       last_seen, acknowledged_by
+FROM alerts
+WHERE seq < CAST(%s AS BIGINT)
+  AND (CAST(%s AS TEXT) IS NULL OR kind = %s)
+  AND (CAST(%s AS TEXT) IS NULL OR status = %s)
+  AND (CAST(%s AS TEXT) IS NULL OR severity = %s)
+ORDER BY seq DESC LIMIT CAST(%s AS BIGINT)
+
+-- name: alert_list_account
+SELECT seq, id, kind, severity, status, account_id, key_id, subject, message, details, count, first_seen,
+       last_seen, acknowledged_by
+FROM alerts
+WHERE seq < CAST(%s AS BIGINT)
+  AND (CAST(%s AS TEXT) IS NULL OR kind = %s)
+  AND (CAST(%s AS TEXT) IS NULL OR status = %s)
+  AND (CAST(%s AS TEXT) IS NULL OR severity = %s)
+  AND account_id = %s
+ORDER BY seq DESC LIMIT CAST(%s AS BIGINT)
+
+-- name: alert_list_key
+SELECT seq, id, kind, severity, status, account_id, key_id, subject, message, details, count, first_seen,
+       last_seen, acknowledged_by
+FROM alerts
+WHERE seq < CAST(%s AS BIGINT)
+  AND (CAST(%s AS TEXT) IS NULL OR kind = %s)
+  AND (CAST(%s AS TEXT) IS NULL OR status = %s)
+  AND (CAST(%s AS TEXT) IS NULL OR severity = %s)
+  AND key_id = %s AND (CAST(%s AS TEXT) IS NULL OR account_id = %s)
+ORDER BY seq DESC LIMIT CAST(%s AS BIGINT)
+
+-- An alert is not opened again beside another one of the same kind and subject.
+-- name: alert_set_status
+UPDATE alerts
+SET status = %s, acknowledged_by = %s
+WHERE id = %s
+  AND NOT EXISTS (SELECT 1 FROM alerts o
+                  WHERE o.kind = alerts.kind AND o.subject = alerts.subject AND o.status <> 'resolved'
+                    AND o.id <> alerts.id)
+
+-- --- the audit log -------------------------------------------------------------------
+
+-- name: audit_add
+INSERT INTO audit_log (at, actor, account_id, action, target, address, details)
+VALUES (CAST(%s AS BIGINT), %s, %s, %s, %s, %s, %s)
+
+-- name: audit_list_all
+SELECT seq, at, actor, account_id, action, target, address, details FROM audit_log
+WHERE seq < CAST(%s AS BIGINT) AND (CAST(%s AS TEXT) IS NULL OR action = %s)
+ORDER BY seq DESC LIMIT CAST(%s AS BIGINT)
+
+-- name: audit_list_account
+SELECT seq, at, actor, account_id, action, target, address, details FROM audit_log
+WHERE seq < CAST(%s AS BIGINT) AND (CAST(%s AS TEXT) IS NULL OR action = %s) AND account_id = %s
+ORDER BY seq DESC LIMIT CAST(%s AS BIGINT)
+
+-- name: audit_list_target
+SELECT seq, at, actor, account_id, action, target, address, details FROM audit_log
+WHERE seq < CAST(%s AS BIGINT) AND (CAST(%s AS TEXT) IS NULL OR action = %s)
+  AND target = %s AND (CAST(%s AS TEXT) IS NULL OR account_id = %s)
+ORDER BY seq DESC LIMIT CAST(%s AS BIGINT)

@@ -70,6 +70,14 @@ CREATE TABLE key_activity (
     last_address TEXT   NOT NULL DEFAULT ''
 );
 
+-- A key as it is listed and shown.
+CREATE VIEW key_records AS
+    SELECT k.seq, k.id, k.account_id, k.name, k.description, k.prefix, k.last_four, k.permissions,
+           k.allowed_ips, k.environment, k.status, k.imported, k.auto_renew, k.per_hour, k.per_minute,
+           k.created_at, k.expires_at, k.revoked_at, a.last_used, k.created_by, k.rotated_from,
+           k.rotated_to, k.version
+    FROM api_keys k LEFT JOIN key_activity a ON a.key_id = k.id;
+
 CREATE TABLE usage_hour (
     key_id      TEXT    NOT NULL,
     start       BIGINT  NOT NULL,
@@ -80,6 +88,7 @@ CREATE TABLE usage_hour (
     PRIMARY KEY (key_id, start, decision)
 );
 CREATE INDEX usage_hour_by_account ON usage_hour (account_id, start);
+CREATE INDEX usage_hour_by_start ON usage_hour (start);
 
 CREATE TABLE usage_day (
     key_id      TEXT    NOT NULL,
@@ -91,6 +100,7 @@ CREATE TABLE usage_day (
     PRIMARY KEY (key_id, start, decision)
 );
 CREATE INDEX usage_day_by_account ON usage_day (account_id, start);
+CREATE INDEX usage_day_by_start ON usage_day (start);
 
 -- Admitted requests of an account's live keys: what a monthly quota counts.
 CREATE TABLE usage_month (
