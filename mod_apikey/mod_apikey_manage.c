@@ -146,7 +146,9 @@ static int refuse_caller(manage_t *m)
     if (facts && facts->authenticated)
         return identify_key(m, facts);
     m->facts = facts;
-    if (!m->r->user)
+    if (facts && facts->preflight)
+        return 0; /* it is an OPTIONS request, which no route serves */
+    if (!m->r->user || !m->r->ap_auth_type || !strcmp(m->r->ap_auth_type, APIKEY_AUTH_TYPE))
         return manage_refuse(m, AK_MISSING_CREDENTIALS, NULL);
     if (!(user = mapped_user(m->r)))
         return manage_refuse(m, AK_FORBIDDEN, "This user may not manage API keys here.");
@@ -186,7 +188,7 @@ static int refuse_scope(manage_t *m)
 {
     const manage_route_t *route = m->route;
 
-    if (m->facts)
+    if (m->facts && route->scope)
         m->facts->scope_wanted = route->scope;
     if (route->scope && !m->admin) {
         int bit = ak_registry_bit(m->registry, route->scope);

@@ -113,6 +113,7 @@ int manage_refuse_with(manage_t *m, ak_code_e code, const char *detail, json_t *
         detail = problem->detail;
     if (m->facts)
         m->facts->code = code; /* for the event */
+    apr_table_setn(m->r->subprocess_env, "APIKEY_DECISION", problem->slug);
     if (challenge)
         apr_table_setn(m->r->headers_out, "WWW-Authenticate", challenge);
     if (code == AK_STORE_UNAVAILABLE)

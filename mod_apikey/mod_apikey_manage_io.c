@@ -6,6 +6,7 @@
 #include "ak_token.h"
 #include "ak_window.h"
 #include "mod_apikey_manage_io.h"
+#include "mod_apikey_manage_keys.h"
 
 APLOG_USE_MODULE(apikey);
 
@@ -204,20 +205,6 @@ int manage_refuse_param(manage_t *m, const char *name, const char *what)
                               json_pack("{s:s}", "parameter", name));
 }
 
-/* is_listed - does a space-separated list hold the word? */
-static int is_listed(const char *list, const char *word)
-{
-    apr_size_t len = strlen(word);
-    const char *at = list;
-
-    while (len && at && (at = strstr(at, word)) != NULL) {
-        if ((at == list || at[-1] == ' ') && (at[len] == ' ' || !at[len]))
-            return 1;
-        at += len;
-    }
-    return 0;
-}
-
 /* decode - undo the percent-coding of a name or a value in place; NULL: not UTF-8, or broken */
 static char *decode(char *text)
 {
@@ -235,8 +222,7 @@ static int read_param(manage_t *m, char *pair)
 
     if (value)
         *value++ = '\0';
-    if (!(name = decode(pair)) || !m->route->query || !is_listed(m->route->query, name)
-        || strchr(name, ' '))
+    if (!(name = decode(pair)) || !m->route->query || !manage_has_word(m->route->query, name))
         return manage_refuse(m, AK_INVALID_REQUEST,
                              name ? apr_psprintf(m->p, "There is no parameter %.64s here.", name)
                                   : "The name of a parameter is not readable.");

@@ -164,22 +164,21 @@ void manage_key_networks(manage_t *m)
 void manage_key_revoke(manage_t *m)
 {
     apr_int64_t sequence = 0;
+    ak_key_record_t *key;
     apr_status_t rv;
 
-    if (!manage_key_find(m, m->id))
+    if (!(key = manage_key_find(m, m->id)))
         return;
     rv = ak_store_key_revoke(m->node->store, &m->actor, manage_confined(m), m->id, m->now, &sequence,
                              m->p);
-    if (rv == APR_SUCCESS && sequence)
-        ak_table_tally(m->node->table, APIKEY_TALLY_KEYS_REVOKED, 1);
-    else if (rv == APR_SUCCESS)
-        /* Repeated, maybe because the first answer was lost while it still waited for the
-         * other nodes: this one must promise as much. */
-        rv = ak_store_last_change(m->node->store, &sequence, m->p);
     if (rv != APR_SUCCESS) {
         manage_refuse_store(m, rv, "revoking a key");
         return;
     }
+    /* Also when it was revoked before: the first answer may have been lost while it still
+     * waited for the other nodes, and this one promises as much. */
     apikey_changed(m->node, m->id, sequence, m->p);
+    if (key->status != AK_STATUS_REVOKED)
+        ak_table_tally(m->node->table, APIKEY_TALLY_KEYS_REVOKED, 1);
     manage_answer_nothing(m);
 }

@@ -21,6 +21,15 @@ int manage_mint(manage_t *m, ak_env_e environment, manage_minted_t *minted);
 /* 201 with the key, once, and its Location; then minted is wiped. */
 void manage_answer_minted(manage_t *m, manage_minted_t *minted);
 
+/* What the store needs to make a key of these facts. */
+void manage_describe_new(const ak_key_record_t *key, const manage_minted_t *minted, ak_key_new_t *out);
+
+/* Lay the members of a body over a key; 422 names those that are wrong.  The texts of
+ * the record are the body's and live as long as the request. */
+int manage_read_key(manage_t *m, json_t *body, int creating, ak_key_record_t *key);
+
+/* Is a word in a space-separated list? */
+int manage_has_word(const char *list, const char *word);
 /* 403 unless the caller holds each of these permissions, or the key had it already (had: ""
  * for a new key).  A wildcard must be held as such: it also means what is registered later. */
 int manage_refuse_grant(manage_t *m, const char *permissions, const char *had);

@@ -37,8 +37,7 @@ void manage_answer_minted(manage_t *m, manage_minted_t *minted)
 
 /* --- who may grant what ---------------------------------------------------------------------- */
 
-/* has_word - is a word in a space-separated list? */
-static int has_word(const char *list, const char *word)
+int manage_has_word(const char *list, const char *word)
 {
     apr_size_t len = strlen(word), span;
 
@@ -56,7 +55,7 @@ static int covers(manage_t *m, const ak_scopes_t *set, const char *text, const c
     const char *bad;
     ak_scopes_t wanted;
 
-    if (ak_scopes_is_admin(set) || has_word(text, permission))
+    if (ak_scopes_is_admin(set) || manage_has_word(text, permission))
         return 1;
     if (strchr(permission, '*'))
         return 0; /* bits alone do not tell a wildcard from its actions of today */

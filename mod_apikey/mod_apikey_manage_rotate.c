@@ -41,24 +41,6 @@ static int refuse_state(manage_t *m, const ak_key_record_t *old)
     return 0;
 }
 
-static void describe_successor(const ak_key_record_t *old, const manage_minted_t *minted, ak_key_new_t *key)
-{
-    key->id = minted->id;
-    key->digest_hex = minted->digest_hex;
-    key->prefix = minted->shown;
-    key->last_four = minted->last_four;
-    key->account_id = old->account_id;
-    key->name = old->name;
-    key->description = old->description;
-    key->permissions = old->permissions;
-    key->allowed_ips = old->allowed_ips;
-    key->environment = old->environment;
-    key->per_hour = old->per_hour;
-    key->per_minute = old->per_minute;
-    key->expires_at = old->expires_at;
-    key->auto_renew = old->auto_renew;
-}
-
 void manage_key_rotate(manage_t *m)
 {
     manage_minted_t minted;
@@ -72,7 +54,7 @@ void manage_key_rotate(manage_t *m)
         || refuse_state(m, old) || manage_refuse_grant(m, old->permissions, "")
         || manage_mint(m, old->environment, &minted))
         return;
-    describe_successor(old, &minted, &successor);
+    manage_describe_new(old, &minted, &successor);
     rv = ak_store_key_rotate(m->node->store, &m->actor, old, &successor, grace, m->now, &sequence, m->p);
     if (rv != APR_SUCCESS) {
         manage_refuse_store(m, rv, "rotating a key");
