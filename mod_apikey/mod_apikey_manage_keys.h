@@ -1,0 +1,37 @@
+/* mod_apikey_manage_keys.h - what the files about keys share: show, mint, grant */
+#ifndef MOD_APIKEY_MANAGE_KEYS_H
+#define MOD_APIKEY_MANAGE_KEYS_H
+
+#include "ak_token.h"
+#include "mod_apikey_manage.h"
+
+/* A key as an object; secret: the full key, in the one answer that tells it, or NULL. */
+json_t *manage_key_json(manage_t *m, const ak_key_record_t *key, const char *secret);
+/* Answer with a key as it stands in the store now, with usage and ETag. */
+void manage_answer_key(manage_t *m, int status, const char *id, const char *secret);
+
+/* A fresh key and what stands for it at rest. */
+typedef struct {
+    char text[AK_TOKEN_MAX + 1]; /* the key itself: only for the answer */
+    char digest_hex[AK_DIGEST_HEX + 1];
+    const char *id, *shown, *last_four;
+} manage_minted_t;
+/* Non-zero: refused, with 500, because there is no randomness or no hash. */
+int manage_mint(manage_t *m, ak_env_e environment, manage_minted_t *minted);
+/* 201 with the key, once, and its Location; then minted is wiped. */
+void manage_answer_minted(manage_t *m, manage_minted_t *minted);
+
+/* What the store needs to make a key of these facts. */
+void manage_describe_new(const ak_key_record_t *key, const manage_minted_t *minted, ak_key_new_t *out);
+
+/* Lay the members of a body over a key; 422 names those that are wrong.  The texts of
+ * the record are the body's and live as long as the request. */
+int manage_read_key(manage_t *m, json_t *body, int creating, ak_key_record_t *key);
+
+/* Is a word in a space-separated list? */
+int manage_has_word(const char *list, const char *word);
+/* 403 unless the caller holds each of these permissions, or the key had it already (had: ""
+ * for a new key).  A wildcard must be held as such: it also means what is registered later. */
+int manage_refuse_grant(manage_t *m, const char *permissions, const char *had);
+
+#endif
