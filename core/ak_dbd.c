@@ -10,9 +10,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define AK_SQL_DEFINE
-#include "ak_sql.h"
-#undef AK_SQL_DEFINE
 #include "ak_table.h" /* ak_monotonic_usec */
 
 #define PARAMS_MAX 4096                          /* bytes of a "@FILE" */
@@ -37,7 +34,9 @@ struct ak_dbd_handle_t {
     apr_dbd_t *conn;
     dev_t device;     /* of the SQLite file, as it was when we opened it */
     ino_t inode;
+    apr_int64_t schema; /* SQLite's number of the schema for which statements are prepared */
     int broken, in_transaction;
+    int stale;        /* the schema was changed through it: what is prepared is void */
     int fresh;        /* connected since it was acquired */
     int used;         /* statements since it was acquired */
     apr_dbd_prepared_t *prepared[AK_SQL_COUNT];
@@ -53,31 +52,43 @@ static int is_conditional(ak_sql_e statement)
 
 /* --- what went wrong, in words that hold no secret ------------------------------ */
 
-/* Keep what the driver said: its first line, because PostgreSQL quotes the row in the
- * next ones, and not at all if an argument stands in it. */
-static void note(ak_dbd_handle_t *h, const char *said, const char *const *args, int nargs)
+static void remember(ak_dbd_t *db, const char *problem)
 {
-    apr_size_t len = strcspn(said, "\r\n");
-    int i;
-
-    if (len >= sizeof h->error)
-        len = sizeof h->error - 1;
-    memcpy(h->error, said, len);
-    h->error[len] = '\0';
-    for (i = 0; i < nargs; i++) {
-        if (args[i] != NULL && strlen(args[i]) >= 3 && strstr(h->error, args[i]) != NULL) {
-            apr_cpystrn(h->error, "the database's words hold a value and are left out", sizeof h->error);
-            break;
-        }
-    }
-    apr_thread_mutex_lock(h->db->lock);
-    apr_cpystrn(h->db->problem, h->error, sizeof h->db->problem);
-    apr_thread_mutex_unlock(h->db->lock);
+    apr_thread_mutex_lock(db->lock);
+    apr_cpystrn(db->problem, problem, sizeof db->problem);
+    apr_thread_mutex_unlock(db->lock);
 }
 
-static apr_status_t failed(ak_dbd_handle_t *h, int code, const char *const *args, int nargs)
+/* Keep what the driver said: its first line, because PostgreSQL quotes the row in the next. */
+static void note(ak_dbd_handle_t *h, const char *said)
 {
-    note(h, apr_dbd_error(h->db->driver, h->conn, code), args, nargs);
+    apr_size_t len = strcspn(said, "\r\n");
+
+    apr_cpystrn(h->error, said, len < sizeof h->error ? len + 1 : sizeof h->error);
+    remember(h->db, h->error);
+}
+
+static int holds_argument(const char *said, const char *const *args, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (args[i] != NULL && strlen(args[i]) >= 3 && strstr(said, args[i]) != NULL)
+            return 1;
+    return 0;
+}
+
+/* A statement failed, and the handle with it.  name: of the statement, NULL for a text of
+ * ours.  The sqlite3 driver loses what SQLite said of a prepared one ("not an error"). */
+static apr_status_t failed(ak_dbd_handle_t *h, const char *name, int code, const char *const *args, int count)
+{
+    const char *said = apr_dbd_error(h->db->driver, h->conn, code);
+    char text[sizeof h->error];
+
+    if (holds_argument(said, args, count))
+        said = "refused, in words that hold a value";
+    else if (strcmp(said, "not an error") == 0)
+        said = "failed";
+    apr_snprintf(text, sizeof text, "%s: %s", name != NULL ? name : "statement", said);
+    note(h, text);
     h->broken = 1;
     return APR_EGENERAL;
 }
@@ -166,7 +177,7 @@ static apr_status_t disconnect(void *data)
     if (h->conn != NULL)
         apr_dbd_close(h->db->driver, h->conn);
     h->conn = NULL;
-    h->broken = h->in_transaction = 0;
+    h->broken = h->in_transaction = h->stale = 0;
     memset(h->prepared, 0, sizeof h->prepared);
     return APR_SUCCESS;
 }
@@ -248,9 +259,34 @@ static apr_status_t greet(ak_dbd_handle_t *h)
         int code = apr_dbd_select(h->db->driver, h->pool, h->conn, &res, *line, 1);
 
         if (code != 0)
-            return failed(h, code, NULL, 0);
+            return failed(h, "connect", code, NULL, 0);
     }
     return APR_SUCCESS;
+}
+
+/* The driver does not prepare again when another connection has changed the schema: it
+ * only fails.  So the number of the schema is read when we connect and before each
+ * transaction; a select that comes first is tried again anyway. */
+static apr_status_t read_schema(ak_dbd_handle_t *h, apr_int64_t *schema)
+{
+    apr_dbd_results_t *res = NULL;
+    apr_dbd_row_t *row = NULL;
+    apr_pool_t *scratch;
+    const char *text = NULL;
+    apr_status_t rv = apr_pool_create(&scratch, h->pool);
+    int code;
+
+    *schema = 0;
+    if (rv != APR_SUCCESS || !h->db->sqlite)
+        return rv;
+    code = apr_dbd_select(h->db->driver, scratch, h->conn, &res, "PRAGMA schema_version", 1);
+    if (code == 0 && apr_dbd_get_row(h->db->driver, scratch, res, &row, -1) == 0)
+        text = apr_dbd_get_entry(h->db->driver, row, 0);
+    if (text != NULL)
+        *schema = apr_atoi64(text);
+    rv = text != NULL ? APR_SUCCESS : failed(h, "schema_version", code, NULL, 0);
+    apr_pool_destroy(scratch);
+    return rv;
 }
 
 /* The driver's words about a failed connect.  libpq repeats pieces of a connection
@@ -262,7 +298,7 @@ static void note_connect(ak_dbd_handle_t *h, const char *said)
     if (!h->db->sqlite && (strstr(said, "connection info string") != NULL || strstr(said, "URI") != NULL
                            || strstr(said, "connection option") != NULL))
         said = "the connection string is not of libpq's form: write host=db.example.com dbname=apikey";
-    note(h, said, NULL, 0);
+    note(h, said);
 }
 
 /* SQLite would make an empty database of a mistyped name. */
@@ -273,7 +309,7 @@ static apr_status_t look_at_file(ak_dbd_handle_t *h)
     if (stat(h->db->params, &info) != 0) {
         apr_status_t rv = APR_FROM_OS_ERROR(errno);
 
-        note(h, APR_STATUS_IS_ENOENT(rv) ? "the file does not exist" : "the file cannot be reached", NULL, 0);
+        note(h, APR_STATUS_IS_ENOENT(rv) ? "the file does not exist" : "the file cannot be reached");
         return rv;
     }
     h->device = info.st_dev;
@@ -310,6 +346,8 @@ static apr_status_t connect_now(ak_dbd_handle_t *h)
     apr_pool_cleanup_register(h->pool, h, disconnect, apr_pool_cleanup_null);
     h->fresh = 1;
     rv = greet(h);
+    if (rv == APR_SUCCESS)
+        rv = read_schema(h, &h->schema);
     if (rv != APR_SUCCESS)
         apr_pool_clear(h->pool);
     return rv;
@@ -346,9 +384,7 @@ apr_status_t ak_dbd_acquire(ak_dbd_t *db, ak_dbd_handle_t **result)
 
     *result = NULL;
     if (rv != APR_SUCCESS) {
-        apr_thread_mutex_lock(db->lock);
-        apr_cpystrn(db->problem, "every handle is busy: the database is slow or locked", sizeof db->problem);
-        apr_thread_mutex_unlock(db->lock);
+        remember(db, "every handle is busy: the database is slow or locked");
         return APR_STATUS_IS_TIMEUP(rv) ? APR_TIMEUP : rv;
     }
     h = place;
@@ -370,7 +406,7 @@ apr_status_t ak_dbd_acquire(ak_dbd_t *db, ak_dbd_handle_t **result)
 
 void ak_dbd_release(ak_dbd_handle_t *h)
 {
-    if (h->broken || h->in_transaction)
+    if (h->broken || h->in_transaction || h->stale)
         apr_pool_clear(h->pool);
     apr_reslist_release(h->db->places, h);
 }
@@ -388,7 +424,7 @@ static apr_status_t prepare(ak_dbd_handle_t *h, ak_sql_e statement)
     if (code == 0)
         return APR_SUCCESS;
     h->prepared[statement] = NULL;
-    return failed(h, code, NULL, 0);
+    return failed(h, ak_sql_name[statement], code, NULL, 0);
 }
 
 /* Copy a cell.  The plain getter of the pgsql driver gives "" for NULL. */
@@ -413,7 +449,7 @@ static apr_status_t drain(ak_dbd_handle_t *h, apr_dbd_results_t *res, ak_rows_t 
     rows->cell = apr_pcalloc(p, ((apr_size_t)rows->count * rows->columns + 1) * sizeof *rows->cell);
     for (r = 0; r < rows->count; r++) {
         if (apr_dbd_get_row(driver, p, res, &row, -1) != 0)
-            return failed(h, 0, NULL, 0);
+            return failed(h, "rows", 0, NULL, 0);
         for (c = 0; c < rows->columns; c++)
             rows->cell[r * rows->columns + c] = cell_of(driver, row, c, p);
     }
@@ -433,7 +469,7 @@ static apr_status_t select_once(ak_dbd_handle_t *h, ak_sql_e statement, const ch
     code = apr_dbd_pselect(h->db->driver, p, h->conn, &res, h->prepared[statement], 1,
                            ak_sql_arguments[statement], (const char **)args);
     if (code != 0)
-        return failed(h, code, args, ak_sql_arguments[statement]);
+        return failed(h, ak_sql_name[statement], code, args, ak_sql_arguments[statement]);
     return drain(h, res, rows, p);
 }
 
@@ -479,13 +515,13 @@ apr_status_t ak_dbd_exec(ak_dbd_handle_t *h, ak_sql_e statement, const char *con
     code = apr_dbd_pquery(h->db->driver, p, h->conn, &count, h->prepared[statement], ak_sql_arguments[statement],
                           (const char **)args);
     if (code != 0)
-        return failed(h, code, args, ak_sql_arguments[statement]);
+        return failed(h, ak_sql_name[statement], code, args, ak_sql_arguments[statement]);
     if (affected != NULL)
         *affected = count;
     return count == 0 && is_conditional(statement) ? APR_EEXIST : APR_SUCCESS;
 }
 
-apr_status_t ak_dbd_exec_text(ak_dbd_handle_t *h, const char *sql, apr_pool_t *p)
+static apr_status_t run_text(ak_dbd_handle_t *h, const char *sql)
 {
     int code, count = 0;
 
@@ -493,31 +529,47 @@ apr_status_t ak_dbd_exec_text(ak_dbd_handle_t *h, const char *sql, apr_pool_t *p
         return APR_EGENERAL;
     h->used++;
     code = apr_dbd_query(h->db->driver, h->conn, &count, sql);
-    return code == 0 ? APR_SUCCESS : failed(h, code, NULL, 0);
+    return code == 0 ? APR_SUCCESS : failed(h, NULL, code, NULL, 0);
+}
+
+apr_status_t ak_dbd_exec_text(ak_dbd_handle_t *h, const char *sql, apr_pool_t *p)
+{
+    h->stale = 1;
+    return run_text(h, sql);
 }
 
 /* --- transactions: as SQL, because the pgsql driver's own call crashes on a dead handle --- */
 
+/* Open a transaction in which what is prepared is good.  APR_EAGAIN: the handle is too old. */
+static apr_status_t begin_once(ak_dbd_handle_t *h)
+{
+    apr_int64_t schema;
+    apr_status_t rv = run_text(h, h->db->sqlite ? "BEGIN IMMEDIATE" : "BEGIN");
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    h->in_transaction = 1;
+    rv = read_schema(h, &schema);
+    return rv == APR_SUCCESS && schema != h->schema ? APR_EAGAIN : rv;
+}
+
 apr_status_t ak_dbd_begin(ak_dbd_handle_t *h, apr_pool_t *p)
 {
-    const char *sql = h->db->sqlite ? "BEGIN IMMEDIATE" : "BEGIN";
     apr_int64_t began = ak_monotonic_usec();
-    apr_status_t rv = ak_dbd_exec_text(h, sql, p);
+    apr_status_t rv = begin_once(h);
 
-    if (rv != APR_SUCCESS && may_retry(h, began)) {
+    if (rv == APR_EAGAIN || (rv != APR_SUCCESS && may_retry(h, began))) {
         rv = connect_now(h);
         if (rv == APR_SUCCESS)
-            rv = ak_dbd_exec_text(h, sql, p);
+            rv = begin_once(h);
     }
-    if (rv == APR_SUCCESS)
-        h->in_transaction = 1;
     return rv;
 }
 
 /* A COMMIT that fails leaves the handle within its transaction: it is broken then. */
 apr_status_t ak_dbd_commit(ak_dbd_handle_t *h, apr_pool_t *p)
 {
-    apr_status_t rv = ak_dbd_exec_text(h, "COMMIT", p);
+    apr_status_t rv = run_text(h, "COMMIT");
 
     if (rv == APR_SUCCESS)
         h->in_transaction = 0;
@@ -526,7 +578,7 @@ apr_status_t ak_dbd_commit(ak_dbd_handle_t *h, apr_pool_t *p)
 
 apr_status_t ak_dbd_rollback(ak_dbd_handle_t *h, apr_pool_t *p)
 {
-    apr_status_t rv = ak_dbd_exec_text(h, "ROLLBACK", p);
+    apr_status_t rv = run_text(h, "ROLLBACK");
 
     if (rv == APR_SUCCESS)
         h->in_transaction = 0;

@@ -12,7 +12,11 @@ static const struct {
     Suite *(*make)(void);
 } suites[] = {
     {"event", suite_event},
+    {"dbd", suite_dbd},
     {"segment", suite_segment},
+    {"sql", suite_sql},
+    {"store", suite_store},
+    {"store_logs", suite_store_logs},
 };
 
 #define COUNT (sizeof(suites) / sizeof(suites[0]))

@@ -5,6 +5,10 @@
 #include <check.h>
 
 Suite *suite_event(void);
+Suite *suite_dbd(void);
 Suite *suite_segment(void);
+Suite *suite_sql(void);
+Suite *suite_store(void);
+Suite *suite_store_logs(void);
 
 #endif
