@@ -1,17 +1,17 @@
 /* mod_apikey_manage_accounts.c - accounts, their plans and limits */
 #include <apr_strings.h>
 
+#include "ak_text.h"
 #include "ak_token.h"
 #include "mod_apikey_manage.h"
 #include "mod_apikey_manage_io.h"
 
 APLOG_USE_MODULE(apikey);
 
-#define ACCOUNT_NAME_MAX 100    /* bytes */
+#define ACCOUNT_NAME_MAX 100    /* characters */
 #define ACCOUNT_CONTACT_MAX 254 /* RFC 5321 section 4.5.3.1.3, less the angle brackets */
 #define ACCOUNT_QUOTA_MAX APR_INT64_C(1000000000000)
 
-static const char *const plan_names[AK_PLAN_COUNT] = {"free", "professional", "enterprise"};
 static const char *const members[] = {"name", "plan", "contact", "rate_limit", "quota_month", NULL};
 
 /* --- out --------------------------------------------------------------------------------- */
@@ -25,7 +25,7 @@ static apr_int64_t either(apr_int64_t own, apr_int64_t plans)
 static json_t *account_json(const ak_account_t *account, const ak_plan_t *plan)
 {
     return json_pack("{s:s, s:s, s:s, s:s?, s:o, s:o, s:o, s:I, s:b, s:o, s:o}", "id", account->id,
-                     "name", account->name, "plan", plan_names[account->plan], "contact",
+                     "name", account->name, "plan", ak_plan_name(account->plan), "contact",
                      account->contact, "rate_limit",
                      manage_json_limits(account->per_hour, account->per_minute), "limits",
                      manage_json_limits(either(account->per_hour, plan->per_hour),
@@ -92,52 +92,43 @@ void manage_account_list(manage_t *m)
 
 /* --- in ------------------------------------------------------------------------------------ */
 
-/* is_plain - 1 to max bytes, no control characters */
-static int is_plain(const char *text, apr_size_t max)
-{
-    apr_size_t i, len = strlen(text);
-
-    for (i = 0; i < len; i++)
-        if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
-            return 0;
-    return len > 0 && len <= max && strspn(text, " ") < len;
-}
-
 static void read_name(manage_t *m, json_t *value, ak_account_t *account)
 {
     const char *name;
+    int length;
 
     if (manage_get_text(m, value, "name", &name))
         return;
-    if (!is_plain(name, ACCOUNT_NAME_MAX))
-        manage_field_error(m, "name", "Must be 1 to 100 bytes of text without control characters.");
+    length = ak_text_length(name, 0);
+    if (length < 1 || length > ACCOUNT_NAME_MAX || strspn(name, " ") == strlen(name))
+        manage_field_error(m, "name", "Must be 1 to 100 characters, without control characters.");
     account->name = name;
 }
 
 static void read_plan(manage_t *m, json_t *value, ak_account_t *account)
 {
     const char *name;
-    int i;
 
-    if (manage_get_text(m, value, "plan", &name))
-        return;
-    for (i = 0; i < AK_PLAN_COUNT && strcmp(plan_names[i], name); i++)
-        ;
-    if (i == AK_PLAN_COUNT)
+    if (!manage_get_text(m, value, "plan", &name) && !ak_plan_parse(&account->plan, name))
         manage_field_error(m, "plan", "Must be free, professional or enterprise.");
-    else
-        account->plan = (ak_plan_e)i;
+}
+
+/* is_address - something@something, without blanks and what separates addresses */
+static int is_address(const char *text)
+{
+    const char *at = strchr(text, '@');
+
+    return at && at > text && at[1] && !strchr(at + 1, '@') && !strpbrk(text, " <>,;\"")
+           && ak_text_length(text, 0) > 0 && strlen(text) <= ACCOUNT_CONTACT_MAX;
 }
 
 static void read_contact(manage_t *m, json_t *value, ak_account_t *account)
 {
-    const char *contact = NULL, *at;
+    const char *contact = NULL;
 
     if (!json_is_null(value) && manage_get_text(m, value, "contact", &contact))
         return;
-    at = contact ? strchr(contact, '@') : NULL;
-    if (contact && (!is_plain(contact, ACCOUNT_CONTACT_MAX) || !at || at == contact || !at[1]
-                    || strpbrk(contact, " <>,;\"")))
+    if (contact && !is_address(contact))
         manage_field_error(m, "contact", "Must be one mail address, or null.");
     account->contact = contact;
 }
