@@ -67,6 +67,14 @@ def wait(condition, seconds=15, what="it"):
     return value
 
 
+def process_state(pid):
+    """R, S, Z and so on; None: there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return None
+
+
 def free_port():
     while True:
         with socket.socket() as probe:
@@ -107,7 +115,7 @@ class Stack:
     # --- life ---
 
     def command(self, name):
-        return subprocess.run([ROOT / "conf" / "stack", name], env=self.env, text=True, cwd=ROOT,
+        return subprocess.run([self.conf("stack"), name], env=self.env, text=True, cwd=ROOT,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
     def start(self):
@@ -142,12 +150,11 @@ class Stack:
     def wait_gone(self, part):
         """Until a part that was told to end has ended."""
         pid = self.pid(part)
-        wait(lambda: not Path(f"/proc/{pid}").exists()
-             or Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z", what=f"{part} to end")
+        wait(lambda: process_state(pid) in (None, "Z"), what=f"{part} to end")
 
-    def kill_child(self):
+    def kill_child(self, pid=None):
         """kill -9 a process of httpd's, and do not take httpd's line about it for a crash."""
-        pid = self.children()[0]
+        pid = pid or self.children()[0]
         os.kill(pid, signal.SIGKILL)
         line = f"child pid {pid} exit signal Killed"
         wait(lambda: line in self.log("error.log"), what="httpd to notice")
@@ -211,8 +218,14 @@ class Stack:
 
     # --- tools ---
 
+    auditd = BUILD / "apikey-auditd"
+
+    @staticmethod
+    def conf(name):
+        return str(ROOT / "conf" / name)
+
     def as_service(self, *command, stdin=None):
-        return subprocess.run([ROOT / "conf" / "as-service", *map(str, command)], env=self.env, text=True,
+        return subprocess.run([self.conf("as-service"), *map(str, command)], env=self.env, text=True,
                               input=stdin or "", capture_output=True)
 
     def ctl_raw(self, *arguments, stdin=None):

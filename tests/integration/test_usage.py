@@ -66,8 +66,8 @@ def test_usage_series(stack):
     for _ in range(3):
         stack.get("/v1/tasks", key["key"])
     wait(lambda: details(stack, key)["usage"]["requests_today"] == 3, what="the figures")
-    for interval in ("hour", "day"):
-        answer = stack.manage("GET", f"/v1/usage?key_id={key['id']}&interval={interval}")
+    for granularity in ("hour", "day"):
+        answer = stack.manage("GET", f"/v1/usage?key_id={key['id']}&granularity={granularity}")
         assert answer.status == 200, answer
         assert b'"start"' in answer.body
 
