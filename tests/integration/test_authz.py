@@ -4,7 +4,6 @@ import json
 import pytest
 
 SITE = """
-ErrorDocument 403 "/open?refused"
 <Location "/scope">
     AuthType APIKey
     Require apikey-scope tasks:read
@@ -71,9 +70,13 @@ ErrorDocument 403 "/open?refused"
 </Location>
 <Location "/document">
     AuthType APIKey
+    ErrorDocument 403 "/open?refused"
+    Require apikey-scope tasks:read
+</Location>
+<Location "/page">
+    AuthType APIKey
     APIKeyProblemJSON Off
     Require apikey-scope tasks:read
-    ProxyPass "${LIVE}/document"
 </Location>
 """
 
@@ -208,13 +211,17 @@ def test_a_refused_head_has_no_body(stack):
     assert (answer.status, answer.body) == (403, b"")
 
 
-def test_error_document_instead_of_problem_json(site):
+def test_an_error_document_is_honoured(site):
     answer = site.get("/document", key(site, "users:read"))
     assert answer.status == 403
-    assert answer.header("Content-Type") == "application/json"      # the backend's, through ErrorDocument
-    assert answer.json()["environment"] == "live"
+    assert answer.header("Content-Type") == "application/json"      # the backend's
+    assert answer.json()["path"] == "/open?refused"
     assert 'error="insufficient_scope"' in answer.header("WWW-Authenticate")
 
 
-def test_problem_json_wins_over_an_error_document(site):
-    expect_403(site.get("/scope", key(site, "users:read")), "insufficient_scope", "tasks:read")
+def test_httpds_own_page_where_problem_json_is_off(site):
+    answer = site.get("/page", key(site, "users:read"))
+    assert answer.status == 403
+    assert answer.header("Content-Type").startswith("text/html")
+    assert b"problem" not in answer.body and b"Forbidden" in answer.body
+    assert 'error="insufficient_scope"' in answer.header("WWW-Authenticate")
