@@ -15,7 +15,9 @@ export PORT RUN_DIR RATE_STORE DB MPM BUILD SANITIZE
 # --- tools and flags ----------------------------------------------------------
 # Asked of apxs and pkg-config when something is built, so that "make deps" and
 # "make help" work where neither is installed yet.
-CC          ?= gcc
+ifeq ($(origin CC),default)
+CC           = gcc
+endif
 APXS        ?= apxs2
 # -isystem and -Wno-cast-align, because the macros of APR and httpd (rings, arrays) break
 # our warnings by themselves.
