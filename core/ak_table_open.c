@@ -155,7 +155,7 @@ static apr_status_t make_file(const char *file, apr_uint32_t slots, const char *
     struct {
         apr_uint64_t magic;
         apr_uint32_t layout, slots;
-        char node[AK_NODE_ID];
+        char node[AK_NODE_ID + 4]; /* NUL-padded, as in head_t */
     } head = {TABLE_MAGIC, TABLE_LAYOUT, slots, {0}};
     apr_status_t rv = APR_SUCCESS;
     int fd = open(fresh, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
