@@ -10,6 +10,7 @@
  * A request passes the hooks in the order in which they stand below.  Each is a
  * few lines in a file of its own; what is decided is decided in core/.
  */
+#define APIKEY_MODULE_RECORD
 #include "mod_apikey.h"
 
 static void register_hooks(apr_pool_t *p)

@@ -26,6 +26,9 @@
 #include "ak_table.h"
 
 extern module AP_MODULE_DECLARE_DATA apikey_module;
+#ifndef APIKEY_MODULE_RECORD /* the record declares its own log index */
+APLOG_USE_MODULE(apikey);
+#endif
 
 #define APIKEY_AUTH_TYPE "APIKey"
 #define APIKEY_HANDLER_MANAGE "apikey-manage"
