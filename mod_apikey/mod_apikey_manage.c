@@ -5,7 +5,6 @@
 #include "mod_apikey_manage.h"
 #include "mod_apikey_manage_io.h"
 
-APLOG_USE_MODULE(apikey);
 
 static const manage_route_t routes[] = {
     {"GET", "api-keys", NULL, "api-keys:read", "limit after status environment search account_id", 0,

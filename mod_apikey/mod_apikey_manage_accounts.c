@@ -6,7 +6,6 @@
 #include "mod_apikey_manage.h"
 #include "mod_apikey_manage_io.h"
 
-APLOG_USE_MODULE(apikey);
 
 #define ACCOUNT_NAME_MAX 100    /* characters */
 #define ACCOUNT_CONTACT_MAX 254 /* RFC 5321 section 4.5.3.1.3, less the angle brackets */

@@ -4,7 +4,6 @@
 #include "mod_apikey_manage.h"
 #include "mod_apikey_manage_io.h"
 
-APLOG_USE_MODULE(apikey);
 
 static const char *const statuses[] = {"open", "acknowledged", "resolved", NULL};
 static const char *const severities[] = {"info", "warning", "critical", NULL};

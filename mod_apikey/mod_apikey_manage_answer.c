@@ -4,7 +4,6 @@
 #include "ak_window.h"
 #include "mod_apikey_manage_io.h"
 
-APLOG_USE_MODULE(apikey);
 
 
 /* text_free - forget a text; it may have held the one copy of a new key */

@@ -6,7 +6,6 @@
 #include "mod_apikey_manage_io.h"
 #include "mod_apikey_manage_keys.h"
 
-APLOG_USE_MODULE(apikey);
 
 static const char *const environments[] = {"live", "test", NULL};
 static const char *const statuses[] = {"active", "expired", "revoked", "all", NULL};

@@ -4,7 +4,6 @@
 #include "mod_apikey_manage_io.h"
 #include "mod_apikey_manage_keys.h"
 
-APLOG_USE_MODULE(apikey);
 
 /* --- a fresh key ---------------------------------------------------------------------------- */
 

@@ -9,7 +9,6 @@
 #include "mod_apikey_manage_io.h"
 #include "mod_apikey_manage_keys.h"
 
-APLOG_USE_MODULE(apikey);
 
 #define GRACE_DEFAULT_SEC 86400
 #define GRACE_MAX_SEC 2592000 /* 30 days */

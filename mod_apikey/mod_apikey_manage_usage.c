@@ -5,7 +5,6 @@
 #include "mod_apikey_manage.h"
 #include "mod_apikey_manage_io.h"
 
-APLOG_USE_MODULE(apikey);
 
 #define HOUR_SEC 3600
 #define DAY_SEC 86400

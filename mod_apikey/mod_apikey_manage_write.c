@@ -6,7 +6,6 @@
 #include "mod_apikey_manage_io.h"
 #include "mod_apikey_manage_keys.h"
 
-APLOG_USE_MODULE(apikey);
 
 #define IDEMPOTENCY_KEY_MAX 255 /* bytes */
 

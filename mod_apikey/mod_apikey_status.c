@@ -9,7 +9,6 @@
 #include "apikey_tally.h"
 #include "mod_apikey.h"
 
-APLOG_USE_MODULE(apikey);
 
 /* A poll is young for at least this long: a node that is merely busy stays ready, because
  * it then reads each key from SQL. */
