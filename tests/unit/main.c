@@ -12,6 +12,7 @@ static const struct {
     Suite *(*make)(void);
 } suites[] = {
     {"event", suite_event},
+    {"conf", suite_conf},
     {"dbd", suite_dbd},
     {"segment", suite_segment},
     {"sql", suite_sql},

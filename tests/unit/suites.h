@@ -5,6 +5,7 @@
 #include <check.h>
 
 Suite *suite_event(void);
+Suite *suite_conf(void);
 Suite *suite_dbd(void);
 Suite *suite_segment(void);
 Suite *suite_sql(void);
