@@ -211,7 +211,9 @@ int apikey_manage_handler(request_rec *r)
     m.result = OK;
     m.node = apikey_server(r->server)->node;
     if (!m.node)
-        return HTTP_INTERNAL_SERVER_ERROR; /* refused at start, where it is configured */
+        return HTTP_NOT_FOUND; /* no APIKeyDatabase: this server has no keys */
+    if (!m.node->store)
+        return HTTP_SERVICE_UNAVAILABLE; /* this process could not be set up; its log says why */
     m.registry = apikey_registry(m.node);
     if (!refuse_caller(&m) && !refuse_route(&m) && !refuse_scope(&m) && !refuse_forgery(&m)
         && !manage_read_query(&m))

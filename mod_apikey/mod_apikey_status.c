@@ -140,6 +140,8 @@ int apikey_metrics_handler(request_rec *r)
         return status;
     if (!(node = apikey_server(r->server)->node))
         return HTTP_NOT_FOUND;
+    if (!node->store)
+        return HTTP_SERVICE_UNAVAILABLE; /* this process could not be set up; its log says why */
     page.p = r->pool;
     page.lines = apr_array_make(r->pool, 64, sizeof(const char *));
     add_gauges(&page, node);
@@ -156,7 +158,7 @@ static const char *unready(const apikey_node_t *node, apr_pool_t *p)
     apr_interval_time_t patience;
     apr_int64_t age;
 
-    if (!node || ak_store_ping(node->store, p) != APR_SUCCESS)
+    if (!node || !node->store || ak_store_ping(node->store, p) != APR_SUCCESS)
         return "The database cannot be reached.";
     patience = node->server->bound > READY_AGE_MIN_USEC ? node->server->bound : READY_AGE_MIN_USEC;
     age = poll_age(node);
