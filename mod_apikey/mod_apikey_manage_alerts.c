@@ -101,8 +101,7 @@ void manage_alert_update(manage_t *m)
     json_t *body;
     apr_status_t rv;
 
-    if (manage_read_object(m, 1, &body) || read_status(m, body, &status)
-        || !(alert = alert_of_path(m)))
+    if (manage_read_object(m, 1, &body) || !(alert = alert_of_path(m)) || read_status(m, body, &status))
         return;
     if (strcmp(alert->status, status)) {
         rv = ak_store_alert_set_status(m->node->store, &m->actor, m->id, status, m->now, m->p);
