@@ -336,3 +336,147 @@ SELECT seq, at, actor, account_id, action, target, address, details FROM audit_l
 WHERE seq < CAST(%s AS BIGINT) AND (CAST(%s AS TEXT) IS NULL OR action = %s)
   AND target = %s AND (CAST(%s AS TEXT) IS NULL OR account_id = %s)
 ORDER BY seq DESC LIMIT CAST(%s AS BIGINT)
+
+-- --- auditd -----------------------------------------------------------------------------
+
+-- One auditd's transaction waits for another's.
+-- name: aud_serialise
+-- driver: pgsql
+SELECT pg_advisory_xact_lock(1634428282)
+
+-- The right to be the only auditd belongs to the session that holds this lock.
+-- name: aud_single_try
+-- driver: pgsql
+SELECT CASE WHEN pg_try_advisory_lock(1634428283) THEN 1 ELSE 0 END
+
+-- name: aud_single_held
+-- driver: pgsql
+-- scan: the server's own list of locks
+SELECT COUNT(*) FROM pg_locks
+WHERE locktype = 'advisory' AND classid = 0 AND objid = 1634428283 AND objsubid = 1 AND granted
+  AND pid = pg_backend_pid()
+
+-- name: aud_producer_get
+SELECT contiguous, beyond, lost, first_seen FROM producers WHERE producer = %s
+
+-- name: aud_producer_put
+INSERT INTO producers (producer, contiguous, beyond, lost, gap_since, first_seen, last_seen)
+VALUES (%s, CAST(%s AS BIGINT), %s, CAST(%s AS BIGINT), CAST(%s AS BIGINT), CAST(%s AS BIGINT),
+        CAST(%s AS BIGINT))
+ON CONFLICT (producer) DO UPDATE
+SET contiguous = excluded.contiguous, beyond = excluded.beyond, lost = excluded.lost,
+    gap_since = excluded.gap_since, last_seen = excluded.last_seen
+
+-- name: aud_producers_with_gaps
+SELECT producer FROM producers WHERE gap_since <= CAST(%s AS BIGINT)
+ORDER BY gap_since LIMIT CAST(%s AS BIGINT)
+
+-- name: aud_producers_prune
+DELETE FROM producers WHERE last_seen < CAST(%s AS BIGINT)
+
+-- name: aud_usage_hour_add
+INSERT INTO usage_hour (key_id, start, decision, account_id, environment, requests)
+VALUES (%s, CAST(%s AS BIGINT), %s, %s, %s, CAST(%s AS BIGINT))
+ON CONFLICT (key_id, start, decision) DO UPDATE SET requests = usage_hour.requests + excluded.requests
+
+-- name: aud_usage_day_add
+INSERT INTO usage_day (key_id, start, decision, account_id, environment, requests)
+VALUES (%s, CAST(%s AS BIGINT), %s, %s, %s, CAST(%s AS BIGINT))
+ON CONFLICT (key_id, start, decision) DO UPDATE SET requests = usage_day.requests + excluded.requests
+
+-- name: aud_usage_month_add
+INSERT INTO usage_month (account_id, month, requests)
+VALUES (%s, CAST(%s AS BIGINT), CAST(%s AS BIGINT))
+ON CONFLICT (account_id, month) DO UPDATE SET requests = usage_month.requests + excluded.requests
+
+-- name: aud_activity_get
+SELECT first_used FROM key_activity WHERE key_id = %s
+
+-- Events of a key may come late: the first use, the last one and its address are by their own time.
+-- name: aud_activity_put
+INSERT INTO key_activity (key_id, first_used, last_used, last_address)
+VALUES (%s, CAST(%s AS BIGINT), CAST(%s AS BIGINT), %s)
+ON CONFLICT (key_id) DO UPDATE
+SET first_used = CASE WHEN excluded.first_used < key_activity.first_used
+                      THEN excluded.first_used ELSE key_activity.first_used END,
+    last_address = CASE WHEN excluded.last_used >= key_activity.last_used
+                        THEN excluded.last_address ELSE key_activity.last_address END,
+    last_used = CASE WHEN excluded.last_used > key_activity.last_used
+                     THEN excluded.last_used ELSE key_activity.last_used END
+
+-- name: aud_network_touch
+UPDATE known_networks
+SET first_seen = CASE WHEN CAST(%s AS BIGINT) < first_seen THEN CAST(%s AS BIGINT) ELSE first_seen END,
+    last_seen = CASE WHEN CAST(%s AS BIGINT) > last_seen THEN CAST(%s AS BIGINT) ELSE last_seen END,
+    requests = requests + CAST(%s AS BIGINT)
+WHERE key_id = %s AND network = %s
+
+-- name: aud_network_add
+INSERT INTO known_networks (key_id, network, first_seen, last_seen, requests)
+VALUES (%s, %s, CAST(%s AS BIGINT), CAST(%s AS BIGINT), CAST(%s AS BIGINT))
+
+-- name: aud_network_count
+SELECT COUNT(*) FROM known_networks WHERE key_id = %s AND network <> %s
+
+-- name: aud_key_name
+SELECT prefix, name FROM api_keys WHERE id = %s
+
+-- name: aud_keys_expiring
+SELECT k.id, k.account_id, k.prefix, k.name, k.created_at, k.expires_at, k.seq, s.state
+FROM api_keys k LEFT JOIN detector_state s ON s.detector = %s AND s.subject = k.id
+WHERE k.expires_at >= CAST(%s AS BIGINT) AND (k.expires_at > CAST(%s AS BIGINT) OR k.seq > CAST(%s AS BIGINT))
+  AND k.expires_at <= CAST(%s AS BIGINT) AND k.status = 'active' AND k.rotated_to IS NULL
+ORDER BY k.expires_at, k.seq LIMIT CAST(%s AS BIGINT)
+
+-- name: aud_quota_get
+SELECT a.quota_used_month, COALESCE(a.quota_month, p.quota_month), COALESCE(u.requests, 0), a.name
+FROM accounts a
+JOIN plans p ON p.name = a.plan
+LEFT JOIN usage_month u ON u.account_id = a.id AND u.month = CAST(%s AS BIGINT)
+WHERE a.id = %s
+
+-- name: aud_quota_mark
+UPDATE accounts SET quota_used_month = CAST(%s AS BIGINT)
+WHERE id = %s AND quota_used_month < CAST(%s AS BIGINT)
+
+-- name: aud_state_get
+SELECT state FROM detector_state WHERE detector = %s AND subject = %s
+
+-- name: aud_state_put
+INSERT INTO detector_state (detector, subject, state, expires_at) VALUES (%s, %s, %s, CAST(%s AS BIGINT))
+ON CONFLICT (detector, subject) DO UPDATE SET state = excluded.state, expires_at = excluded.expires_at
+
+-- name: aud_state_prune
+DELETE FROM detector_state WHERE expires_at < CAST(%s AS BIGINT)
+
+-- name: aud_alert_repeat
+UPDATE alerts
+SET count = count + CAST(%s AS BIGINT), message = %s, details = %s,
+    last_seen = CASE WHEN CAST(%s AS BIGINT) > last_seen THEN CAST(%s AS BIGINT) ELSE last_seen END
+WHERE kind = %s AND subject = %s AND status <> 'resolved'
+
+-- name: aud_alert_add
+INSERT INTO alerts (id, kind, severity, account_id, key_id, subject, message, details, count, first_seen,
+                    last_seen)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, CAST(%s AS BIGINT), CAST(%s AS BIGINT), CAST(%s AS BIGINT))
+
+-- name: aud_alert_resolve
+UPDATE alerts SET status = 'resolved' WHERE kind = %s AND subject = %s AND status <> 'resolved'
+
+-- name: aud_alerts_all
+-- scan: the alerts of a replay, on its own scratch database
+SELECT kind, severity, status, account_id, key_id, subject, message, details, count, first_seen, last_seen
+FROM alerts ORDER BY seq
+
+-- name: aud_outbox_add
+INSERT INTO outbox (sink, alert_id, body, next_at) VALUES (%s, %s, %s, CAST(%s AS BIGINT))
+
+-- name: aud_outbox_due
+SELECT seq, sink, alert_id, body, attempts FROM outbox
+WHERE next_at <= CAST(%s AS BIGINT) ORDER BY next_at, seq LIMIT CAST(%s AS BIGINT)
+
+-- name: aud_outbox_done
+DELETE FROM outbox WHERE seq = CAST(%s AS BIGINT)
+
+-- name: aud_outbox_later
+UPDATE outbox SET attempts = CAST(%s AS BIGINT), next_at = CAST(%s AS BIGINT) WHERE seq = CAST(%s AS BIGINT)

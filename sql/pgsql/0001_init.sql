@@ -125,20 +125,22 @@ CREATE TABLE producers (
     producer    TEXT    NOT NULL PRIMARY KEY,
     contiguous  BIGINT  NOT NULL,
     beyond      TEXT    NOT NULL DEFAULT '',
-    lost        BIGINT  NOT NULL DEFAULT 0,
+    lost        BIGINT  NOT NULL DEFAULT 0, -- told as lost and not come since
+    gap_since   BIGINT,             -- since when the oldest gap not told is known; NULL: none
     first_seen  BIGINT  NOT NULL,
     last_seen   BIGINT  NOT NULL
 );
 CREATE INDEX producers_by_last_seen ON producers (last_seen);
+CREATE INDEX producers_by_gap ON producers (gap_since);
 
 CREATE TABLE detector_state (
     detector    TEXT    NOT NULL,
     subject     TEXT    NOT NULL,
     state       TEXT    NOT NULL,
-    updated_at  BIGINT  NOT NULL,
+    expires_at  BIGINT  NOT NULL,   -- from then on it means nothing and may be removed
     PRIMARY KEY (detector, subject)
 );
-CREATE INDEX detector_state_by_age ON detector_state (updated_at);
+CREATE INDEX detector_state_by_expiry ON detector_state (expires_at);
 
 CREATE TABLE alerts (
     seq         BIGINT  GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
