@@ -166,7 +166,7 @@ void manage_key_revoke(manage_t *m)
     ak_key_record_t *key;
     apr_status_t rv;
 
-    if (!(key = manage_key_find(m, m->id)))
+    if (!(key = manage_key_find(m, m->id)) || manage_refuse_unmatched(m, key->version))
         return;
     rv = ak_store_key_revoke(m->node->store, &m->actor, manage_confined(m), m->id, m->now, &sequence,
                              m->p);
