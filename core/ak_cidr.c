@@ -41,16 +41,16 @@ static void mask(unsigned char addr[16], int bits)
     }
 }
 
-/* One to three digits up to max, and nothing behind them; -1 otherwise. */
+/* A number up to max in its shortest form, and nothing behind it; -1 otherwise. */
 static int mask_bits(const char *s, int max)
 {
     apr_size_t len = strlen(s);
     int bits;
 
-    if (!len || len > 3 || strspn(s, "0123456789") != len) {
+    if (!len || len > 3 || strspn(s, "0123456789") != len || (s[0] == '0' && len > 1)) {
         return -1;
     }
-    bits = atoi(s);
+    bits = (int)strtol(s, NULL, 10);
     return bits > max ? -1 : bits;
 }
 

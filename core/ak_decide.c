@@ -64,7 +64,7 @@ ak_code_e ak_decide_environment(const ak_key_t *key, ak_env_e wanted)
 
 ak_code_e ak_decide_plan(const ak_key_t *key, unsigned wanted)
 {
-    return wanted & 1u << key->plan ? AK_OK : AK_PLAN_REQUIRED;
+    return key->plan < AK_PLAN_COUNT && wanted & 1u << key->plan ? AK_OK : AK_PLAN_REQUIRED;
 }
 
 ak_code_e ak_decide_quota(const ak_key_t *key, apr_int64_t now_sec)

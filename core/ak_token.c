@@ -11,6 +11,8 @@
 #include <apr_strings.h>
 #include <zlib.h>
 
+#define SHOWN 3 /* random characters that people see */
+
 static const char base62[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 static const char base36[] = "0123456789abcdefghijklmnopqrstuvwxyz";
 
@@ -122,13 +124,17 @@ apr_status_t ak_token_make(char *out, const char *prefix, ak_env_e env)
     return APR_SUCCESS;
 }
 
+/* Three of a key's random characters may be shown; of a secret too short to spare them, none. */
 const char *ak_token_shown(apr_pool_t *p, const char *token)
 {
     const char *mark = strchr(token, '_');
+    apr_size_t shown = 0;
 
     mark = mark ? strchr(mark + 1, '_') : NULL;
-    return apr_pstrcat(p, apr_pstrmemdup(p, token, mark ? (apr_size_t)(mark - token) + 4 : 0),
-                       "...", NULL);
+    if (mark && strlen(mark + 1) >= SHOWN + AK_IMPORTED_MIN) {
+        shown = (apr_size_t)(mark - token) + 1 + SHOWN;
+    }
+    return apr_pstrcat(p, apr_pstrmemdup(p, token, shown), "...", NULL);
 }
 
 const char *ak_id_make(apr_pool_t *p, const char *prefix)

@@ -152,9 +152,19 @@ static int get_offset(const char **s, int *ok)
     return (sign == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
 }
 
+/* Within the years 0 to 9999, which are all that four digits can say. */
+static int is_printable(apr_int64_t sec)
+{
+    int month = ak_month_number(sec);
+
+    return sec >= days_from_civil(0, 1, 1) * DAY_SEC && month < 10000 * 12;
+}
+
+/* A leap second stands at the end of a month in UTC, and is the next month's first to POSIX. */
 apr_status_t ak_rfc3339_parse(const char *s, apr_int64_t *sec)
 {
     int year, month, day, hour, minute, second, offset, ok;
+    apr_int64_t parsed;
 
     if ((year = get_digits(&s, 4, 0, 9999)) < 0 || !get_char(&s, "-")
         || (month = get_digits(&s, 2, 1, 12)) < 0 || !get_char(&s, "-")
@@ -176,6 +186,10 @@ apr_status_t ak_rfc3339_parse(const char *s, apr_int64_t *sec)
     if (!ok || *s) {
         return APR_EINVAL;
     }
-    *sec = days_from_civil(year, month, day) * DAY_SEC + hour * 3600 + minute * 60 + second - offset;
+    parsed = days_from_civil(year, month, day) * DAY_SEC + hour * 3600 + minute * 60 + second - offset;
+    if (!is_printable(parsed) || (second == 60 && parsed != ak_month_start_sec(ak_month_number(parsed)))) {
+        return APR_EINVAL;
+    }
+    *sec = parsed;
     return APR_SUCCESS;
 }

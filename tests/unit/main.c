@@ -11,6 +11,13 @@ static const struct {
     const char *name;
     Suite *(*make)(void);
 } suites[] = {
+    {"problem", suite_problem},
+    {"token", suite_token},
+    {"digest", suite_digest},
+    {"scope", suite_scope},
+    {"window", suite_window},
+    {"cidr", suite_cidr},
+    {"decide", suite_decide},
     {"event", suite_event},
     {"conf", suite_conf},
     {"dbd", suite_dbd},

@@ -4,6 +4,13 @@
 
 #include <check.h>
 
+Suite *suite_problem(void);
+Suite *suite_token(void);
+Suite *suite_digest(void);
+Suite *suite_scope(void);
+Suite *suite_window(void);
+Suite *suite_cidr(void);
+Suite *suite_decide(void);
 Suite *suite_event(void);
 Suite *suite_conf(void);
 Suite *suite_dbd(void);
