@@ -21,6 +21,7 @@ static const struct {
     {"event", suite_event},
     {"conf", suite_conf},
     {"dbd", suite_dbd},
+    {"draft", suite_draft},
     {"segment", suite_segment},
     {"sql", suite_sql},
     {"store", suite_store},

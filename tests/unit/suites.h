@@ -14,6 +14,7 @@ Suite *suite_decide(void);
 Suite *suite_event(void);
 Suite *suite_conf(void);
 Suite *suite_dbd(void);
+Suite *suite_draft(void);
 Suite *suite_segment(void);
 Suite *suite_sql(void);
 Suite *suite_store(void);
