@@ -181,29 +181,51 @@ void manage_account_create(manage_t *m)
     answer_account(m, HTTP_CREATED, account.id);
 }
 
+/* changes_of - what a patch changes, as {"member": {"from": …, "to": …}}; NULL: nothing */
+static const char *changes_of(manage_t *m, json_t *patch, const ak_account_t *before, const ak_account_t *after)
+{
+    static const ak_plan_t no_plan;
+    json_t *was = account_json(before, &no_plan), *is = account_json(after, &no_plan);
+    json_t *changes = manage_json_changes(patch, was, is);
+    const char *text = json_object_size(changes) ? manage_json_dump(m, changes) : NULL;
+
+    json_decref(changes);
+    json_decref(was);
+    json_decref(is);
+    return text;
+}
+
+/* store_changes - write a patched account; non-zero: refused */
+static int store_changes(manage_t *m, json_t *patch, const ak_account_t *before, const ak_account_t *after)
+{
+    const char *changes = changes_of(m, patch, before, after);
+    apr_int64_t sequence = 0;
+    apr_status_t rv;
+
+    if (!changes)
+        return 0;
+    rv = ak_store_account_update(m->node->store, &m->actor, after, changes, m->now, &sequence, m->p);
+    if (rv != APR_SUCCESS)
+        return manage_refuse_store(m, rv, "changing an account");
+    apikey_changed(m->node, NULL, sequence, m->p);
+    return 0;
+}
+
 void manage_account_update(manage_t *m)
 {
-    ak_account_t *account;
-    apr_int64_t sequence = 0;
-    char *changes;
+    ak_account_t *before, after;
     json_t *body;
     apr_status_t rv;
 
     if (manage_read_object(m, 1, &body))
         return;
-    rv = ak_store_account_get(m->node->store, m->id, m->now, &account, m->p);
+    rv = ak_store_account_get(m->node->store, m->id, m->now, &before, m->p);
     if (rv != APR_SUCCESS) {
         manage_refuse_store(m, rv, "reading an account");
         return;
     }
-    if (manage_refuse_unmatched(m, account->version) || read_members(m, body, account))
-        return;
-    changes = manage_json_dump(m, body);
-    rv = ak_store_account_update(m->node->store, &m->actor, account, changes, m->now, &sequence, m->p);
-    if (rv != APR_SUCCESS) {
-        manage_refuse_store(m, rv, "changing an account");
-        return;
-    }
-    apikey_changed(m->node, NULL, sequence, m->p);
-    answer_account(m, HTTP_OK, m->id);
+    after = *before;
+    if (!manage_refuse_unmatched(m, before->version) && !read_members(m, body, &after)
+        && !store_changes(m, body, before, &after))
+        answer_account(m, HTTP_OK, m->id);
 }

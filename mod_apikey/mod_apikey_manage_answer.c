@@ -215,6 +215,19 @@ json_t *manage_json_limits(apr_int64_t per_hour, apr_int64_t per_minute)
                      manage_json_number(per_minute));
 }
 
+json_t *manage_json_changes(json_t *patch, json_t *before, json_t *after)
+{
+    json_t *changes = json_object(), *value;
+    const char *name;
+
+    json_object_foreach (patch, name, value) {
+        json_t *from = json_object_get(before, name), *to = json_object_get(after, name);
+        if (!json_equal(from, to))
+            json_object_set_new(changes, name, json_pack("{s:O, s:O}", "from", from, "to", to));
+    }
+    return changes;
+}
+
 int manage_refuse_errors(manage_t *m)
 {
     json_t *errors = m->errors;

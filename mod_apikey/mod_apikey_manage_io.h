@@ -76,6 +76,8 @@ json_t *manage_json_words(apr_pool_t *p, const char *list);
 char *manage_json_dump(manage_t *m, json_t *value);
 /* Stored JSON text as a value; null where there is none or it is broken. */
 json_t *manage_json_stored(const char *text);
+/* {"member": {"from": …, "to": …}} for the members of a patch that differ before and after. */
+json_t *manage_json_changes(json_t *patch, json_t *before, json_t *after);
 /* {"per_hour", "per_minute"}, or null where neither is set. */
 json_t *manage_json_limits(apr_int64_t per_hour, apr_int64_t per_minute);
 

@@ -157,22 +157,18 @@ void manage_key_create(manage_t *m)
 
 /* --- changed -------------------------------------------------------------------------------- */
 
-/* changes_of - what a patch changes, as {"member": {"from": …, "to": …}} for the audit log */
-static json_t *changes_of(manage_t *m, json_t *patch, const ak_key_record_t *before,
-                          const ak_key_record_t *after)
+/* changes_of - what a patch changes, for the audit log; NULL: nothing */
+static const char *changes_of(manage_t *m, json_t *patch, const ak_key_record_t *before,
+                              const ak_key_record_t *after)
 {
     json_t *was = manage_key_json(m, before, NULL), *is = manage_key_json(m, after, NULL);
-    json_t *changes = json_object(), *value;
-    const char *name;
+    json_t *changes = manage_json_changes(patch, was, is);
+    const char *text = json_object_size(changes) ? manage_json_dump(m, changes) : NULL;
 
-    json_object_foreach (patch, name, value) {
-        json_t *from = json_object_get(was, name), *to = json_object_get(is, name);
-        if (!json_equal(from, to))
-            json_object_set_new(changes, name, json_pack("{s:O, s:O}", "from", from, "to", to));
-    }
+    json_decref(changes);
     json_decref(was);
     json_decref(is);
-    return changes;
+    return text;
 }
 
 /* refuse_change - 409 or 403 for a change that the key's state or the caller does not allow */
@@ -186,9 +182,9 @@ static int refuse_change(manage_t *m, const ak_key_record_t *key, const ak_key_r
 void manage_key_update(manage_t *m)
 {
     ak_key_record_t *before, after;
-    json_t *body, *changes;
+    json_t *body;
     apr_int64_t sequence = 0;
-    const char *text;
+    const char *changes;
     apr_status_t rv;
 
     if (manage_read_object(m, 1, &body) || !(before = manage_key_find(m, m->id)))
@@ -198,10 +194,8 @@ void manage_key_update(manage_t *m)
         || refuse_change(m, &after, before))
         return;
     changes = changes_of(m, body, before, &after);
-    text = json_object_size(changes) ? manage_json_dump(m, changes) : NULL;
-    json_decref(changes);
-    if (text) {
-        rv = ak_store_key_update(m->node->store, &m->actor, &after, "key.update", text, m->now, &sequence, m->p);
+    if (changes) {
+        rv = ak_store_key_update(m->node->store, &m->actor, &after, "key.update", changes, m->now, &sequence, m->p);
         if (rv != APR_SUCCESS) {
             manage_refuse_store(m, rv, "changing a key");
             return;
