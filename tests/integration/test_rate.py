@@ -194,8 +194,3 @@ def test_no_limit_where_it_is_off(site):
     answers = [site.get("/unlimited", key) for _ in range(5)]
     assert [answer.status for answer in answers] == [200] * 5
     assert spent_of_the_hour(site, key) == 0
-
-
-def test_a_limit_of_nothing(site):
-    key = limited_key(site, per_minute=0, per_hour=0)["key"]
-    assert site.get("/v1/tasks", key).status == 429
