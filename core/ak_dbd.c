@@ -14,6 +14,9 @@
 
 #define PARAMS_MAX 4096                          /* bytes of a "@FILE" */
 #define HOLD_MAX APR_USEC_PER_SEC                /* longest pause after a failed connect */
+#define DRIVER_BUSY 5                            /* SQLITE_BUSY, as the driver passes it on */
+#define BUSY_MAX (2 * APR_USEC_PER_SEC)          /* how long a connect bears with it */
+#define BUSY_PAUSE (5 * APR_TIME_C(1000))
 #define RETRY_BELOW (250 * APR_TIME_C(1000))     /* a failure slower than this is not tried again */
 
 struct ak_dbd_t {
@@ -36,6 +39,7 @@ struct ak_dbd_handle_t {
     ino_t inode;
     apr_int64_t schema; /* SQLite's number of the schema for which statements are prepared */
     int broken, in_transaction;
+    int busy;         /* what broke it was another's lock */
     int stale;        /* the schema was changed through it: what is prepared is void */
     int fresh;        /* connected since it was acquired */
     int used;         /* statements since it was acquired */
@@ -90,6 +94,7 @@ static apr_status_t failed(ak_dbd_handle_t *h, const char *name, int code, const
     apr_snprintf(text, sizeof text, "%s: %s", name != NULL ? name : "statement", said);
     note(h, text);
     h->broken = 1;
+    h->busy = h->db->sqlite && code == DRIVER_BUSY;
     return APR_EGENERAL;
 }
 
@@ -326,12 +331,13 @@ static int is_replaced(const ak_dbd_handle_t *h)
            && (stat(h->db->params, &info) != 0 || info.st_dev != h->device || info.st_ino != h->inode);
 }
 
-static apr_status_t connect_now(ak_dbd_handle_t *h)
+static apr_status_t connect_once(ak_dbd_handle_t *h)
 {
     const char *said = NULL;
     apr_status_t rv;
 
     apr_pool_clear(h->pool); /* which closes what was open */
+    h->busy = 0;
     if (h->db->sqlite) {
         rv = look_at_file(h);
         if (rv != APR_SUCCESS)
@@ -350,6 +356,20 @@ static apr_status_t connect_now(ak_dbd_handle_t *h)
         rv = read_schema(h, &h->schema);
     if (rv != APR_SUCCESS)
         apr_pool_clear(h->pool);
+    return rv;
+}
+
+/* Whoever opens or closes a SQLite file last holds it alone for a moment.  The driver tries
+ * a statement again then, but not the reading of the schema that comes before the first. */
+static apr_status_t connect_now(ak_dbd_handle_t *h)
+{
+    apr_int64_t began = ak_monotonic_usec();
+    apr_status_t rv = connect_once(h);
+
+    while (rv != APR_SUCCESS && h->busy && ak_monotonic_usec() - began < BUSY_MAX) {
+        apr_sleep(BUSY_PAUSE);
+        rv = connect_once(h);
+    }
     return rv;
 }
 
