@@ -1,13 +1,13 @@
 /* mod_apikey_manage_accounts.c - accounts, their plans and limits */
 #include <apr_strings.h>
 
+#include "ak_draft.h"
 #include "ak_text.h"
 #include "ak_token.h"
 #include "mod_apikey_manage.h"
 #include "mod_apikey_manage_io.h"
 
 
-#define ACCOUNT_NAME_MAX 100    /* characters */
 #define ACCOUNT_CONTACT_MAX 254 /* RFC 5321 section 4.5.3.1.3, less the angle brackets */
 #define ACCOUNT_QUOTA_MAX APR_INT64_C(1000000000000)
 
@@ -93,15 +93,10 @@ void manage_account_list(manage_t *m)
 
 static void read_name(manage_t *m, json_t *value, ak_account_t *account)
 {
-    const char *name;
-    int length;
+    const char *fault;
 
-    if (manage_get_text(m, value, "name", &name))
-        return;
-    length = ak_text_length(name, 0);
-    if (length < 1 || length > ACCOUNT_NAME_MAX || strspn(name, " ") == strlen(name))
-        manage_field_error(m, "name", "Must be 1 to 100 characters, without control characters.");
-    account->name = name;
+    if (!manage_get_text(m, value, "name", &account->name) && (fault = ak_name_fault(account->name)) != NULL)
+        manage_field_error(m, "name", fault);
 }
 
 static void read_plan(manage_t *m, json_t *value, ak_account_t *account)

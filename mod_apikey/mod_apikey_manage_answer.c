@@ -70,7 +70,7 @@ static int write_json(manage_t *m, int status, const char *type, json_t *body)
 void manage_answer(manage_t *m, int status, json_t *body)
 {
     if (!write_json(m, status, "application/json", body)) {
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, m->r, "apikey: %s %s could not be told in JSON",
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, m->r, "mod_apikey: %s %s could not be told in JSON",
                       m->route->method, m->route->path);
         manage_refuse(m, AK_INTERNAL_ERROR, NULL);
     }

@@ -1,69 +1,60 @@
 /* mod_apikey_manage_draft.c - the members of a key, from JSON to a checked record */
 #include <apr_strings.h>
 
-#include "ak_cidr.h"
-#include "ak_text.h"
+#include "ak_draft.h"
 #include "ak_window.h"
 #include "mod_apikey_manage_io.h"
 #include "mod_apikey_manage_keys.h"
 
-#define NAME_MAX_CHARS 100
-#define DESCRIPTION_MAX_CHARS 1000
+static void note(manage_t *m, const char *field, int index, const char *fault)
+{
+    if (fault)
+        manage_field_error(m, index < 0 ? field : apr_psprintf(m->p, "%s[%d]", field, index), fault);
+}
 
 static void read_name(manage_t *m, json_t *value, ak_key_record_t *key)
 {
-    const char *name;
-    int length;
-
-    if (manage_get_text(m, value, "name", &name))
-        return;
-    length = ak_text_length(name, 0);
-    if (length < 1 || length > NAME_MAX_CHARS || strspn(name, " ") == strlen(name))
-        manage_field_error(m, "name", "Must be 1 to 100 characters, without control characters.");
-    key->name = name;
+    if (!manage_get_text(m, value, "name", &key->name))
+        note(m, "name", -1, ak_name_fault(key->name));
 }
 
 static void read_description(manage_t *m, json_t *value, ak_key_record_t *key)
 {
-    const char *description = "";
-    int length;
-
-    if (!json_is_null(value) && manage_get_text(m, value, "description", &description))
-        return;
-    length = ak_text_length(description, 1);
-    if (length < 0 || length > DESCRIPTION_MAX_CHARS)
-        manage_field_error(m, "description", "Must be at most 1000 characters, without control characters.");
-    key->description = description;
+    key->description = "";
+    if (!json_is_null(value) && !manage_get_text(m, value, "description", &key->description))
+        note(m, "description", -1, ak_description_fault(key->description));
 }
 
-/* add_word - append to a space-separated list what is not in it yet */
-static const char *add_word(manage_t *m, const char *list, const char *word)
+/* read_texts - an array of strings; NULL: it is something else, which is noted */
+static const char **read_texts(manage_t *m, json_t *value, const char *field, int *count)
 {
-    if (!list)
-        return word;
-    return manage_has_word(list, word) ? list : apr_pstrcat(m->p, list, " ", word, NULL);
+    const char **texts = apr_palloc(m->p, (json_array_size(value) + 1) * sizeof(*texts));
+    json_t *item;
+    size_t i;
+
+    if (!json_is_array(value) || !json_array_size(value)) {
+        note(m, field, -1, "Must be an array of at least one string.");
+        return NULL;
+    }
+    json_array_foreach (value, i, item) {
+        if (!(texts[i] = json_string_value(item))) {
+            note(m, field, (int)i, "Must be a string.");
+            return NULL;
+        }
+    }
+    *count = (int)json_array_size(value);
+    return texts;
 }
 
 static void read_permissions(manage_t *m, json_t *value, ak_key_record_t *key)
 {
-    const char *list = NULL;
-    json_t *item;
-    size_t i;
+    int count, bad;
+    const char **names = read_texts(m, value, "permissions", &count), *fault;
 
-    if (!json_is_array(value) || !json_array_size(value) || json_array_size(value) > AK_SCOPE_MAX) {
-        manage_field_error(m, "permissions", "Must be an array of at least one permission.");
-        return;
+    if (names) {
+        fault = ak_permissions_fault(&key->permissions, &bad, names, count, m->registry, m->p);
+        note(m, "permissions", bad, fault);
     }
-    json_array_foreach (value, i, item) {
-        const char *name = json_string_value(item);
-        if (!name || !ak_scope_known(m->registry, name)) {
-            manage_field_error(m, apr_psprintf(m->p, "permissions[%d]", (int)i),
-                               "There is no such permission; /v1/permissions lists them.");
-            return;
-        }
-        list = add_word(m, list, name);
-    }
-    key->permissions = list;
 }
 
 static void read_environment(manage_t *m, json_t *value, ak_key_record_t *key)
@@ -95,29 +86,14 @@ static void read_limits(manage_t *m, json_t *value, ak_key_record_t *key)
 
 static void read_networks(manage_t *m, json_t *value, ak_key_record_t *key)
 {
-    const char *list = NULL;
-    json_t *item;
-    size_t i;
+    const char **networks, *fault;
+    int count, bad;
 
     key->allowed_ips = NULL;
-    if (json_is_null(value))
+    if (json_is_null(value) || !(networks = read_texts(m, value, "allowed_ips", &count)))
         return;
-    if (!json_is_array(value) || !json_array_size(value) || json_array_size(value) > AK_CIDR_MAX) {
-        manage_field_error(m, "allowed_ips", "Must be an array of 1 to 64 networks, or null for any address.");
-        return;
-    }
-    json_array_foreach (value, i, item) {
-        char text[AK_CIDR_TEXT];
-        ak_cidr_t net;
-        if (!json_is_string(item) || ak_cidr_parse(&net, json_string_value(item)) != APR_SUCCESS) {
-            manage_field_error(m, apr_psprintf(m->p, "allowed_ips[%d]", (int)i),
-                               "Must be an address or a network such as 192.0.2.0/24 or 2001:db8::/32, with no "
-                               "bits set behind the mask.");
-            return;
-        }
-        list = add_word(m, list, apr_pstrdup(m->p, ak_cidr_text(text, &net)));
-    }
-    key->allowed_ips = list;
+    fault = ak_networks_fault(&key->allowed_ips, &bad, networks, count, m->p);
+    note(m, "allowed_ips", bad, fault);
 }
 
 static void read_renewal(manage_t *m, json_t *value, ak_key_record_t *key)

@@ -3,6 +3,7 @@
 #include <apr_strings.h>
 #include <util_filter.h>
 
+#include "ak_draft.h"
 #include "ak_token.h"
 #include "ak_window.h"
 #include "mod_apikey_manage_io.h"
@@ -190,7 +191,7 @@ int manage_get_limits(manage_t *m, json_t *value, const char *field, apr_int64_t
         json_t *limit = json_object_get(value, names[i]);
         if (limit && !json_is_null(limit))
             bad |= manage_get_number(m, limit, apr_pstrcat(m->p, field, ".", names[i], NULL), 1,
-                                     MANAGE_LIMIT_MAX, out[i]);
+                                     AK_LIMIT_MAX, out[i]);
     }
     return bad;
 }

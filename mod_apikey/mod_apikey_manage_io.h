@@ -10,7 +10,6 @@
 #include "mod_apikey_manage.h"
 
 #define MANAGE_BODY_MAX (64 * 1024) /* bytes */
-#define MANAGE_LIMIT_MAX 1000000000 /* requests in an hour or a minute */
 
 /* --- in: the body --------------------------------------------------------------- */
 /* The body as a JSON object; *body is an empty object where `required` is 0 and none came. */

@@ -10,19 +10,11 @@ json_t *manage_key_json(manage_t *m, const ak_key_record_t *key, const char *sec
 /* Answer with a key as it stands in the store now, with usage and ETag. */
 void manage_answer_key(manage_t *m, int status, const char *id, const char *secret);
 
-/* A fresh key and what stands for it at rest. */
-typedef struct {
-    char text[AK_TOKEN_MAX + 1]; /* the key itself: only for the answer */
-    char digest_hex[AK_DIGEST_HEX + 1];
-    const char *id, *shown, *last_four;
-} manage_minted_t;
-/* Non-zero: refused, with 500, because there is no randomness or no hash. */
-int manage_mint(manage_t *m, ak_env_e environment, manage_minted_t *minted);
-/* 201 with the key, once, and its Location; then minted is wiped. */
-void manage_answer_minted(manage_t *m, manage_minted_t *minted);
-
-/* What the store needs to make a key of these facts. */
-void manage_describe_new(const ak_key_record_t *key, const manage_minted_t *minted, ak_key_new_t *out);
+/* Give a new key its id and secret (AK_TOKEN_MAX + 1 bytes).  Non-zero: refused, with 500,
+ * because there is no randomness or no hash. */
+int manage_mint(manage_t *m, ak_key_new_t *key, char *secret);
+/* 201 with the key, once, and its Location; then the secret is wiped. */
+void manage_answer_minted(manage_t *m, const char *id, char *secret);
 
 /* Lay the members of a body over a key; 422 names those that are wrong.  The texts of
  * the record are the body's and live as long as the request. */

@@ -1,37 +1,28 @@
 /* mod_apikey_manage_mint.c - fresh keys, and who may give them which permissions */
 #include <apr_strings.h>
 
+#include "ak_draft.h"
 #include "mod_apikey_manage_io.h"
 #include "mod_apikey_manage_keys.h"
 
 
 /* --- a fresh key ---------------------------------------------------------------------------- */
 
-int manage_mint(manage_t *m, ak_env_e environment, manage_minted_t *minted)
+int manage_mint(manage_t *m, ak_key_new_t *key, char *secret)
 {
-    unsigned char digest[AK_DIGEST_BYTES];
-    apr_status_t rv = ak_token_make(minted->text, m->node->server->prefix, environment);
-    apr_size_t len = rv == APR_SUCCESS ? strlen(minted->text) : 0;
+    apr_status_t rv = ak_key_mint(key, secret, m->node->digester, m->node->server->prefix, m->p);
 
     if (rv == APR_SUCCESS)
-        rv = ak_digest(m->node->digester, minted->text, len, digest);
-    minted->id = ak_id_make(m->p, "key_");
-    if (rv != APR_SUCCESS || !minted->id) {
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, rv, m->r, "apikey: no key could be made");
-        return manage_refuse(m, AK_INTERNAL_ERROR, NULL);
-    }
-    ak_digest_to_hex(digest, minted->digest_hex);
-    minted->shown = ak_token_shown(m->p, minted->text);
-    minted->last_four = apr_pstrdup(m->p, minted->text + len - 4);
-    return 0;
+        return 0;
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, rv, m->r, "mod_apikey: no key could be made");
+    return manage_refuse(m, AK_INTERNAL_ERROR, NULL);
 }
 
-void manage_answer_minted(manage_t *m, manage_minted_t *minted)
+void manage_answer_minted(manage_t *m, const char *id, char *secret)
 {
-    apr_table_setn(m->r->headers_out, "Location",
-                   apr_pstrcat(m->p, m->base, "api-keys/", minted->id, NULL));
-    manage_answer_key(m, HTTP_CREATED, minted->id, minted->text);
-    explicit_bzero(minted, sizeof(*minted));
+    apr_table_setn(m->r->headers_out, "Location", apr_pstrcat(m->p, m->base, "api-keys/", id, NULL));
+    manage_answer_key(m, HTTP_CREATED, id, secret);
+    explicit_bzero(secret, strlen(secret));
 }
 
 /* --- who may grant what ---------------------------------------------------------------------- */

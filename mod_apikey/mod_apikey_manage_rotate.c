@@ -5,6 +5,7 @@
  */
 #include <apr_strings.h>
 
+#include "ak_draft.h"
 #include "apikey_tally.h"
 #include "mod_apikey_manage_io.h"
 #include "mod_apikey_manage_keys.h"
@@ -42,18 +43,19 @@ static int refuse_state(manage_t *m, const ak_key_record_t *old)
 
 void manage_key_rotate(manage_t *m)
 {
-    manage_minted_t minted;
-    ak_key_new_t successor = {0};
+    char secret[AK_TOKEN_MAX + 1];
+    ak_key_new_t successor;
     ak_key_record_t *old;
     apr_int64_t grace, sequence = 0;
     apr_status_t rv;
 
     /* Whoever rotates a key holds its successor: that must not be more than it holds itself. */
     if (read_grace(m, &grace) || !(old = manage_key_find(m, m->id)) || manage_refuse_unmatched(m, old->version)
-        || refuse_state(m, old) || manage_refuse_grant(m, old->permissions, "")
-        || manage_mint(m, old->environment, &minted))
+        || refuse_state(m, old) || manage_refuse_grant(m, old->permissions, ""))
         return;
-    manage_describe_new(old, &minted, &successor);
+    ak_key_describe(&successor, old);
+    if (manage_mint(m, &successor, secret))
+        return;
     rv = ak_store_key_rotate(m->node->store, &m->actor, old, &successor, grace, m->now, &sequence, m->p);
     if (rv != APR_SUCCESS) {
         manage_refuse_store(m, rv, "rotating a key");
@@ -61,5 +63,5 @@ void manage_key_rotate(manage_t *m)
     }
     ak_table_tally(m->node->table, APIKEY_TALLY_KEYS_CREATED, 1);
     apikey_changed(m->node, old->id, sequence, m->p);
-    manage_answer_minted(m, &minted);
+    manage_answer_minted(m, successor.id, secret);
 }

@@ -2,6 +2,7 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
+#include "ak_draft.h"
 #include "apikey_tally.h"
 #include "mod_apikey_manage_io.h"
 #include "mod_apikey_manage_keys.h"
@@ -115,44 +116,27 @@ static int store_new(manage_t *m, const ak_key_new_t *key)
     return rv != APR_SUCCESS && manage_refuse_store(m, rv, "making a key");
 }
 
-void manage_describe_new(const ak_key_record_t *key, const manage_minted_t *minted, ak_key_new_t *out)
-{
-    out->id = minted->id;
-    out->digest_hex = minted->digest_hex;
-    out->prefix = minted->shown;
-    out->last_four = minted->last_four;
-    out->account_id = key->account_id;
-    out->name = key->name;
-    out->description = key->description;
-    out->permissions = key->permissions;
-    out->allowed_ips = key->allowed_ips;
-    out->environment = key->environment;
-    out->per_hour = key->per_hour;
-    out->per_minute = key->per_minute;
-    out->expires_at = key->expires_at;
-    out->auto_renew = key->auto_renew;
-}
-
 void manage_key_create(manage_t *m)
 {
     ak_key_record_t key = {.per_hour = AK_UNSET, .per_minute = AK_UNSET};
-    manage_minted_t minted;
-    ak_key_new_t fresh = {0};
+    char secret[AK_TOKEN_MAX + 1];
+    const char *idempotency_key;
+    ak_key_new_t fresh;
     json_t *body;
 
     key.account_id = m->actor.account_id;
     key.description = "";
     key.environment = m->test ? AK_ENV_TEST : AK_ENV_LIVE;
-    if (read_idempotency_key(m, &fresh.idempotency_key) || manage_read_object(m, 1, &body)
-        || manage_read_key(m, body, 1, &key) || refuse_new(m, &key)
-        || manage_mint(m, key.environment, &minted))
+    if (read_idempotency_key(m, &idempotency_key) || manage_read_object(m, 1, &body)
+        || manage_read_key(m, body, 1, &key) || refuse_new(m, &key))
         return;
-    manage_describe_new(&key, &minted, &fresh);
-    if (store_new(m, &fresh))
+    ak_key_describe(&fresh, &key);
+    fresh.idempotency_key = idempotency_key;
+    if (manage_mint(m, &fresh, secret) || store_new(m, &fresh))
         return;
     /* No node can have heard of this key before: there is nothing to drop and wait for. */
     ak_table_tally(m->node->table, APIKEY_TALLY_KEYS_CREATED, 1);
-    manage_answer_minted(m, &minted);
+    manage_answer_minted(m, fresh.id, secret);
 }
 
 /* --- changed -------------------------------------------------------------------------------- */
