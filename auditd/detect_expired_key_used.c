@@ -18,8 +18,8 @@ static apr_status_t tell(tx_t *tx, const detector_t *self, const sighting_t *s)
         .subject = s->subject,
         .message = apr_psprintf(tx->p,
             "Key %s, which has expired, was presented %u time%s, the last time at %s from %s; its clients were "
-            "expected to have a new key by then. Every request was refused. Give the client a new key, or extend the expiry of "
-            "this one; if no client of yours has it, revoke it.",
+            "expected to have a new key by then. Every request was refused. Give the client a new key, or extend "
+            "the expiry of this one; if no client of yours has it, revoke it.",
             detect_key_words(tx, s->subject), s->hits, s->hits == 1 ? "" : "s",
             alert_time(tx->p, apr_time_sec(s->last)), s->address),
         .details = json_pack("{s:s}", "address", s->address),

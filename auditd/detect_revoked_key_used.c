@@ -18,8 +18,9 @@ static apr_status_t tell(tx_t *tx, const detector_t *self, const sighting_t *s)
         .subject = s->subject,
         .message = apr_psprintf(tx->p,
             "Key %s, which is revoked, was presented %u time%s, the last time at %s from %s; a revoked key is "
-            "expected to be gone. Every request was refused. Find the client that still has it; if it is none of yours, the key "
-            "has leaked: look in the audit log for why it was revoked, and at what else was stored beside it.",
+            "expected to be gone. Every request was refused. Find the client that still has it; if it is none of "
+            "yours, the key has leaked: look in the audit log for why it was revoked, and at what else was stored "
+            "beside it.",
             detect_key_words(tx, s->subject), s->hits, s->hits == 1 ? "" : "s",
             alert_time(tx->p, apr_time_sec(s->last)), s->address),
         .details = json_pack("{s:s}", "address", s->address),

@@ -113,9 +113,9 @@ const char *syslog_message(const note_t *note, const char *host, long pid, apr_p
 #define MEMBER(name) json_string_value(json_object_get(note->alert, name))
     const char *kind = MEMBER("kind"), *severity = MEMBER("severity"), *last = MEMBER("last_seen");
     json_t *attack = json_object_get(json_object_get(note->alert, "details"), "attack");
-    json_int_t count = json_integer_value(json_object_get(note->alert, "count"));
+    apr_int64_t count = json_integer_value(json_object_get(note->alert, "count"));
 
-    return apr_psprintf(p, "<%d>1 %s %s apikey-auditd %ld %s [" ELEMENT "%s%s%s%s%s%s%s count=\"%" JSON_INTEGER_FORMAT
+    return apr_psprintf(p, "<%d>1 %s %s apikey-auditd %ld %s [" ELEMENT "%s%s%s%s%s%s%s count=\"%" APR_INT64_T_FMT
                         "\"] %s",
                         FACILITY * 8 + severity_number(severity ? severity : ""), last ? last : "-", host, pid,
                         kind ? kind : "-", parameter(p, "id", note->alert_id), parameter(p, "kind", kind),
