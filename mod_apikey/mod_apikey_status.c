@@ -19,7 +19,7 @@ static int refuse_method(request_rec *r)
 {
     if (r->method_number == M_GET)
         return 0;
-    r->allowed |= AP_METHOD_BIT << M_GET;
+    ap_allow_standard_methods(r, REPLACE_ALLOW, M_GET, -1);
     return HTTP_METHOD_NOT_ALLOWED;
 }
 
@@ -72,16 +72,22 @@ static const struct {
     apikey_tally_e tally;
     const char *name, *label, *help; /* help NULL: as the line before */
 } counters[] = {
-    {APIKEY_TALLY_EVENTS_WRITTEN, "apikey_events_total", "result=\"written\"", "Usage events, by what became of them."},
+    {APIKEY_TALLY_EVENTS_WRITTEN, "apikey_events_total", "result=\"written\"",
+     "Usage events, by what became of them."},
     {APIKEY_TALLY_EVENTS_FAILED, "apikey_events_total", "result=\"failed\"", NULL},
-    {APIKEY_TALLY_LOOKUP_CACHED, "apikey_lookups_total", "result=\"cached\"", "Keys looked up, by where the answer came from."},
+    {APIKEY_TALLY_LOOKUP_CACHED, "apikey_lookups_total", "result=\"cached\"",
+     "Keys looked up, by where the answer came from."},
     {APIKEY_TALLY_LOOKUP_STORE, "apikey_lookups_total", "result=\"store\"", NULL},
     {APIKEY_TALLY_LOOKUP_UNKNOWN, "apikey_lookups_total", "result=\"unknown\"", NULL},
     {APIKEY_TALLY_LOOKUP_SHED, "apikey_lookups_total", "result=\"shed\"", NULL},
-    {APIKEY_TALLY_STORE_FAILURES, "apikey_store_failures_total", NULL, "Calls to the database that failed."},
-    {APIKEY_TALLY_RATE_FAILURES, "apikey_rate_failures_total", NULL, "Requests whose counters could not be reached."},
-    {APIKEY_TALLY_CHANGES_APPLIED, "apikey_changes_applied_total", NULL, "Changes of keys that this node has followed."},
-    {APIKEY_TALLY_KEYS_CREATED, "apikey_keys_changed_total", "change=\"created\"", "Changes made by the management endpoints here."},
+    {APIKEY_TALLY_STORE_FAILURES, "apikey_store_failures_total", NULL,
+     "Calls to the database that failed."},
+    {APIKEY_TALLY_RATE_FAILURES, "apikey_rate_failures_total", NULL,
+     "Requests whose counters could not be reached."},
+    {APIKEY_TALLY_CHANGES_APPLIED, "apikey_changes_applied_total", NULL,
+     "Changes of keys that this node has followed."},
+    {APIKEY_TALLY_KEYS_CREATED, "apikey_keys_changed_total", "change=\"created\"",
+     "Changes made by the management endpoints here."},
     {APIKEY_TALLY_KEYS_CHANGED, "apikey_keys_changed_total", "change=\"changed\"", NULL},
     {APIKEY_TALLY_KEYS_REVOKED, "apikey_keys_changed_total", "change=\"revoked\"", NULL},
 };
@@ -156,10 +162,11 @@ int apikey_metrics_handler(request_rec *r)
 static const char *unready(const apikey_node_t *node, apr_pool_t *p)
 {
     apr_interval_time_t patience;
-    apr_int64_t age;
+    apr_int64_t age, sequence;
 
-    if (!node || !node->store || ak_store_ping(node->store, p) != APR_SUCCESS)
-        return "The database cannot be reached.";
+    /* A database that answers is not enough: it must have what is read of it all the time. */
+    if (!node || !node->store || ak_store_last_change(node->store, &sequence, p) != APR_SUCCESS)
+        return "The database cannot be read.";
     patience = node->server->bound > READY_AGE_MIN_USEC ? node->server->bound : READY_AGE_MIN_USEC;
     age = poll_age(node);
     if (age < 0 || age > patience)
