@@ -75,11 +75,13 @@ def test_no_secret_is_told(stack):
 
 
 def test_auditd_checks_its_configuration(stack, tmp_path):
-    right = stack.as_service(stack.auditd, "-n", "-c", stack.dir / "apikey.conf")
-    assert right.returncode == 0, right.stderr
+    done = stack.as_service(stack.auditd, "-n", "-c", stack.dir / "apikey.conf")
+    assert done.returncode == 0, done.stderr
     wrong = stack.dir / "htdocs" / "wrong-apikey.conf"
-    for line, word in (("nonsense 1", "nonsense"), ("database mysql x", "sqlite3")):
-        wrong.write_text((stack.dir / "apikey.conf").read_text() + line + "\n")
+    right = (stack.dir / "apikey.conf").read_text()
+    for text, word in ((right + "nonsense 1\n", "nonsense"), (right + "database sqlite3 x\n", "already"),
+                       (right.replace("sqlite3", "mysql"), "sqlite3")):
+        wrong.write_text(text)
         done = stack.as_service(stack.auditd, "-n", "-c", wrong)
         assert done.returncode != 0 and word in done.stderr, done.stderr
         assert "wrong-apikey.conf" in done.stderr

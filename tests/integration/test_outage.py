@@ -2,6 +2,7 @@
 import os
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -20,6 +21,15 @@ def expect_503(answer):
     assert (answer.status, answer.code) == (503, "store_unavailable"), answer
     assert int(answer.header("Retry-After")) >= 1
     assert answer.header("WWW-Authenticate") is None
+
+
+def make_warm_key(stack):
+    """A key that the table holds, and that no change which is still to be followed will drop."""
+    key = stack.make_key()
+    assert stack.get("/v1/tasks", key["key"]).status == 200
+    time.sleep(0.5)
+    assert stack.get("/v1/tasks", key["key"]).status == 200
+    return key
 
 
 def hide_tables(stack):
@@ -63,8 +73,7 @@ def test_locked(site):
 
 
 def test_without_tables(site):
-    warm, cold = site.make_key(), site.make_key()
-    assert site.get("/v1/tasks", warm["key"]).status == 200
+    cold, warm = site.make_key(), make_warm_key(site)
     hide_tables(site)
     try:
         expect_503(site.get("/v1/tasks", cold["key"]))
@@ -72,6 +81,7 @@ def test_without_tables(site):
         wait(lambda: site.get("/v1/tasks", warm["key"]).status == 503, what="the bound to pass")
         expect_503(site.get("/v1/tasks", warm["key"]))
         expect_503(site.manage("GET", "/v1/api-keys"))
+        expect_503(site.manage("GET", "/v1/permissions"))
         assert site.get("/v1/tasks", "sk_live_abc", address="192.0.2.71").status == 401   # needs no look-up
         assert site.get("/v1/tasks", address="192.0.2.71").status == 401
         assert site.get("/open").status == 200
@@ -86,8 +96,7 @@ def test_without_tables(site):
 
 def test_known_keys_may_go_on(start_stack):
     site = start_stack(STALE)
-    warm, cold = site.make_key(), site.make_key()
-    assert site.get("/v1/tasks", warm["key"]).status == 200
+    cold, warm = site.make_key(), make_warm_key(site)
     hide_tables(site)
     try:
         for _ in range(30):
@@ -116,8 +125,6 @@ def test_the_file_is_replaced(site, damage):
         for _ in range(5):
             assert site.get("/v1/tasks", key["key"]).status == 503
     finally:
-        for name in ("apikey.db-wal", "apikey.db-shm"):
-            (site.dir / name).unlink(missing_ok=True)
         os.rename(aside, database)
     wait(lambda: site.get("/v1/tasks", key["key"]).status == 200, what="the service to heal")
     assert site.get("/v1/tasks", well_formed(), address="192.0.2.72").code == "unknown_key"
@@ -140,8 +147,9 @@ def test_the_log_tells_once_a_minute(site):
         told = site.log("error.log").splitlines()[before:]
     finally:
         show_tables(site)
-    assert 1 <= len(told) <= 40, told
-    assert any("api_keys" in line or "database" in line for line in told)
+    told = [line for line in told if "apikey:error" in line]
+    assert 1 <= len(told) <= 2 * len(site.children()), told     # once a minute and process
+    assert all("database" in line for line in told)
 
 
 def test_counters_out_of_reach(start_stack):
