@@ -107,6 +107,9 @@ ak_lookup_e apikey_lookup(request_rec *r, apikey_request_t *ctx, const unsigned 
     apikey_node_t *node = apikey_server(r->server)->node;
     ak_lookup_e found;
 
+    if (!apikey_registry(node)->quantity) {
+        return AK_LOOKUP_UNAVAILABLE; /* without the registry no permission means anything */
+    }
     if (apikey_cache_usable(node)) {
         if (find_cached(node, ctx, digest) == AK_LOOKUP_FOUND) {
             return AK_LOOKUP_FOUND;

@@ -62,6 +62,18 @@ static const char *check_event_dir(const char *dir, apr_pool_t *p)
     return NULL;
 }
 
+static const char *check_table_dir(const char *file, apr_pool_t *p)
+{
+    const char *dir = file ? ap_make_dirstr_parent(p, file) : NULL;
+    apr_finfo_t info;
+
+    if (dir && (apr_stat(&info, dir, APR_FINFO_TYPE, p) != APR_SUCCESS || info.filetype != APR_DIR)) {
+        return apr_psprintf(p, "APIKeyTable %s: there is no folder %s: name a file in a folder that httpd's "
+                               "user may write to", file, dir);
+    }
+    return NULL;
+}
+
 static const char *check_rate_store(const apikey_server_t *conf, apr_pool_t *p)
 {
     const char *why = NULL;
@@ -105,6 +117,7 @@ int apikey_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, 
     }
     apr_pool_create(&p, ptemp);
     if ((why = check_pepper(conf, p)) || (why = check_event_dir(conf->event_dir, p))
+        || (why = check_table_dir(conf->table_file, p))
         || (why = check_rate_store(conf, p)) || (why = check_store(conf, s, pconf, p))) {
         rv = complain(s, why);
     }
@@ -127,6 +140,28 @@ static ak_digester_t *make_digester(const apikey_server_t *conf, apr_pool_t *pco
     return ak_digester_create(&digester, pepper, len, pconf) == APR_SUCCESS ? digester : NULL;
 }
 
+/* Children inherit the registry, so that one that starts while SQL is down knows the scopes. */
+static const ak_registry_t *read_registry(const apikey_server_t *conf, apr_pool_t *pconf, apr_pool_t *ptemp)
+{
+    ak_registry_t *registry;
+    const char *why;
+    ak_store_t *store;
+    apr_pool_t *p; /* gone before the fork, and the connection with it */
+    apr_status_t rv;
+
+    apr_pool_create(&p, ptemp);
+    rv = ak_store_open(&store, conf->db_driver, conf->db_params, 1, &why, p);
+    if (rv == APR_SUCCESS) {
+        rv = ak_store_registry(store, &registry, pconf);
+    }
+    apr_pool_destroy(p);
+    if (rv != APR_SUCCESS) {
+        return ak_registry_create(pconf);
+    }
+    apikey_resolve_scopes(pconf, registry);
+    return registry;
+}
+
 int apikey_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
     apikey_server_t *conf = apikey_server(s);
@@ -139,7 +174,7 @@ int apikey_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     node = apr_pcalloc(pconf, sizeof *node);
     node->server = conf;
     node->pconf = pconf;
-    node->registry = ak_registry_create(pconf);
+    node->registry = read_registry(conf, pconf, ptemp);
     if (!conf->table_file) {
         conf->table_file = ap_runtime_dir_relative(pconf, "apikey.table");
     }

@@ -30,6 +30,7 @@ typedef struct {
     pthread_cond_t wake;
     int stop;
     int met_log;              /* this process has compared the table with the log */
+    int met_registry;         /* this process has read the registry itself */
     apr_uint32_t epoch;       /* of the table when the registry was read */
     apr_int64_t reported_usec;
     apr_uint64_t reported;    /* sequence last reported to SQL */
@@ -129,13 +130,14 @@ static apr_status_t poll_once(poller_t *poller, apr_pool_t *p)
     return APR_SUCCESS;
 }
 
-/* Scopes may have changed whenever everything was dropped. */
+/* Scopes may have changed whenever everything was dropped.  A process that was started
+ * while SQL was down has its parent's registry, or none. */
 static void refresh_registry(poller_t *poller, apr_pool_t *p)
 {
     apr_uint32_t epoch = ak_table_epoch(poller->node->table);
     ak_registry_t *registry;
 
-    if (epoch == poller->epoch) {
+    if (poller->met_registry && epoch == poller->epoch) {
         return;
     }
     /* Readers may hold the old one: registries live as long as the child. */
@@ -143,6 +145,7 @@ static void refresh_registry(poller_t *poller, apr_pool_t *p)
         __atomic_store_n(&poller->node->registry, registry, __ATOMIC_RELEASE);
         apikey_resolve_scopes(poller->node->pconf, registry);
         poller->epoch = epoch;
+        poller->met_registry = 1;
     }
 }
 

@@ -13,7 +13,7 @@ WRONG = [
     ('APIKeyTable /nonexistent/folder/x.table 1024', ["/nonexistent/folder"]),
     ('APIKeyRateStore redis', ["shm", "memcached"]),
     ('APIKeyRateStore memcached', ["APIKeyMemcached"]),
-    ('APIKeyMemcached nonsense:port:x', ["APIKeyMemcached"]),
+    ('APIKeyMemcached nonsense:port:x\nAPIKeyRateStore memcached\n', ["APIKeyMemcached"]),
     ('APIKeyEventLog /nonexistent/events', ["/nonexistent/events"]),
     ('APIKeyRevocationBound soon', ["APIKeyRevocationBound"]),
     ('APIKeyRevocationBound 0', ["APIKeyRevocationBound"]),

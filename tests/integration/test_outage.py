@@ -86,7 +86,7 @@ def test_without_tables(site):
         assert site.get("/v1/tasks", address="192.0.2.71").status == 401
         assert site.get("/open").status == 200
         assert site.get("/healthz").status == 200
-        assert site.get("/readyz").status == 503
+        wait(lambda: site.get("/readyz").status == 503, what="not being ready")
     finally:
         show_tables(site)
     for key in (warm, cold):
