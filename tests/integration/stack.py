@@ -263,10 +263,10 @@ class Stack:
         return path.read_text(errors="replace") if path.exists() else ""
 
     def events(self):
-        """Every usage event written so far."""
+        """Every usage event written so far, in the order of their times."""
         lines = [line for path in sorted((self.dir / "events").glob("*.events"))
                  for line in path.read_text().splitlines()]
-        return [json.loads(line) for line in lines]
+        return sorted(map(json.loads, lines), key=lambda event: event["time"])
 
     def new_trouble(self):
         """Lines that tell of a crash, of those that were logged since the last call."""
