@@ -66,8 +66,19 @@ typedef struct apikey_node_t {
 } apikey_node_t;
 
 /* --- settings of a folder ---------------------------------------------------------- */
-typedef enum { APIKEY_HEADERS_NONE = 0, APIKEY_HEADERS_LEGACY = 1, APIKEY_HEADERS_IETF = 2, APIKEY_HEADERS_BOTH = 3 } apikey_headers_e;
-typedef enum { APIKEY_FORWARD_ID = 1, APIKEY_FORWARD_ACCOUNT = 2, APIKEY_FORWARD_SCOPES = 4, APIKEY_FORWARD_ENVIRONMENT = 8, APIKEY_FORWARD_PLAN = 16 } apikey_forward_e;
+typedef enum {
+    APIKEY_HEADERS_NONE = 0,
+    APIKEY_HEADERS_LEGACY = 1,
+    APIKEY_HEADERS_IETF = 2,
+    APIKEY_HEADERS_BOTH = 3
+} apikey_headers_e;
+typedef enum {
+    APIKEY_FORWARD_ID = 1,
+    APIKEY_FORWARD_ACCOUNT = 2,
+    APIKEY_FORWARD_SCOPES = 4,
+    APIKEY_FORWARD_ENVIRONMENT = 8,
+    APIKEY_FORWARD_PLAN = 16
+} apikey_forward_e;
 
 /* An httpd user who may use the management endpoints (APIKeyMapUser). */
 typedef struct {

@@ -389,5 +389,5 @@ const command_rec apikey_commands[] = {
                  "On to answer refusals with application/problem+json"),
     AP_INIT_TAKE1("APIKeyPreflight", set_preflight, NULL, FOLDER,
                   "pass to let CORS preflight requests through without a key, check to treat them as all others"),
-    {NULL},
+    {NULL, {NULL}, NULL, 0, RAW_ARGS, NULL},
 };

@@ -68,7 +68,7 @@ def test_files_are_short():
 def test_sources_say_what_they_are():
     files = sources(".c", ".h")
     mute = [name(path) for path in files
-            if not path.read_text().startswith(f"/* {path.name} - ")]
+            if not path.read_text().startswith((f"/* {path.name} - ", f"/* {path.stem} - "))]
     assert len(files) > 30, f"only {len(files)} files seen"
     assert not mute, "the first line is: /* NAME - purpose"
 
