@@ -23,17 +23,17 @@ static apr_int64_t either(apr_int64_t own, apr_int64_t plans)
 
 static json_t *account_json(const ak_account_t *account, const ak_plan_t *plan)
 {
-    return json_pack("{s:s, s:s, s:s, s:s?, s:o, s:o, s:o, s:I, s:b, s:o, s:o}", "id", account->id,
+    return json_pack("{s:s, s:s, s:s, s:s?, s:o, s:o, s:o, s:o, s:I, s:b, s:o}", "id", account->id,
                      "name", account->name, "plan", ak_plan_name(account->plan), "contact",
                      account->contact, "rate_limit",
                      manage_json_limits(account->per_hour, account->per_minute), "limits",
                      manage_json_limits(either(account->per_hour, plan->per_hour),
                                         either(account->per_minute, plan->per_minute)),
-                     "quota_month", manage_json_number(account->quota_month), "requests_this_month",
-                     (json_int_t)account->requests_this_month, "quota_exceeded",
-                     account->quota_exceeded, "quota",
+                     "quota_month", manage_json_number(account->quota_month), "quota",
                      manage_json_number(either(account->quota_month, plan->quota_month)),
-                     "created_at", manage_json_time(account->created_at));
+                     "requests_this_month", (json_int_t)account->requests_this_month,
+                     "quota_exceeded", account->quota_exceeded, "created_at",
+                     manage_json_time(account->created_at));
 }
 
 static void answer_account(manage_t *m, int status, const char *id)

@@ -57,9 +57,9 @@ static int write_json(manage_t *m, int status, const char *type, json_t *body)
     json_decref(body);
     if (!text)
         return 0;
-    settle_body(m);
     length = strlen(text);
-    m->r->status = status;
+    m->r->status = status; /* first: a client that waits for 100 Continue must not get it with a refusal */
+    settle_body(m);
     set_common_headers(m);
     ap_set_content_type(m->r, type);
     ap_set_content_length(m->r, (apr_off_t)length);
@@ -78,9 +78,9 @@ void manage_answer(manage_t *m, int status, json_t *body)
 
 void manage_answer_nothing(manage_t *m)
 {
+    m->r->status = HTTP_NO_CONTENT;
     settle_body(m);
     set_common_headers(m);
-    m->r->status = HTTP_NO_CONTENT;
 }
 
 void manage_answer_page(manage_t *m, json_t *data, int has_more, json_t *next)

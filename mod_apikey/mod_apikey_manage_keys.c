@@ -48,25 +48,39 @@ json_t *manage_key_json(manage_t *m, const ak_key_record_t *key, const char *sec
     return body;
 }
 
-void manage_answer_key(manage_t *m, int status, const char *id, const char *secret)
+void manage_answer_record(manage_t *m, int status, const ak_key_record_t *key, const char *secret,
+                          apr_int64_t today, apr_int64_t month)
 {
-    apr_int64_t today, month;
-    ak_key_record_t *key;
-    json_t *body;
-    apr_status_t rv = ak_store_key_get(m->node->store, manage_confined(m), id, &key, m->p);
+    json_t *body = manage_key_json(m, key, secret);
 
-    if (rv == APR_SUCCESS)
-        rv = ak_store_key_usage(m->node->store, id, m->now, &today, &month, m->p);
-    if (rv != APR_SUCCESS) {
-        manage_refuse_store(m, rv, "reading a key");
-        return;
-    }
-    body = manage_key_json(m, key, secret);
     if (body)
         json_object_set_new(body, "usage", json_pack("{s:I, s:I}", "requests_today", (json_int_t)today,
                                                      "requests_this_month", (json_int_t)month));
     manage_etag(m, key->version);
     manage_answer(m, status, body);
+}
+
+/* answer_used - 200 with a key and what was used of it */
+static void answer_used(manage_t *m, const ak_key_record_t *key)
+{
+    apr_int64_t today, month;
+    apr_status_t rv = ak_store_key_usage(m->node->store, key->id, m->now, &today, &month, m->p);
+
+    if (rv != APR_SUCCESS)
+        manage_refuse_store(m, rv, "reading a key's usage");
+    else
+        manage_answer_record(m, HTTP_OK, key, NULL, today, month);
+}
+
+void manage_answer_key(manage_t *m, const char *id)
+{
+    ak_key_record_t *key;
+    apr_status_t rv = ak_store_key_get(m->node->store, manage_confined(m), id, &key, m->p);
+
+    if (rv != APR_SUCCESS)
+        manage_refuse_store(m, rv, "reading a key");
+    else
+        answer_used(m, key);
 }
 
 /* --- found ---------------------------------------------------------------------------------- */
@@ -87,8 +101,10 @@ ak_key_record_t *manage_key_find(manage_t *m, const char *id)
 
 void manage_key_show(manage_t *m)
 {
-    if (manage_key_find(m, m->id))
-        manage_answer_key(m, HTTP_OK, m->id, NULL);
+    ak_key_record_t *key = manage_key_find(m, m->id);
+
+    if (key)
+        answer_used(m, key);
 }
 
 /* read_filter - which keys a list asks for */

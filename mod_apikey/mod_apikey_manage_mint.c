@@ -18,10 +18,19 @@ int manage_mint(manage_t *m, ak_key_new_t *key, char *secret)
     return manage_refuse(m, AK_INTERNAL_ERROR, NULL);
 }
 
-void manage_answer_minted(manage_t *m, const char *id, char *secret)
+void manage_answer_minted(manage_t *m, const ak_key_new_t *key, const char *rotated_from, char *secret)
 {
-    apr_table_setn(m->r->headers_out, "Location", apr_pstrcat(m->p, m->base, "api-keys/", id, NULL));
-    manage_answer_key(m, HTTP_CREATED, id, secret);
+    ak_key_record_t record = {
+        .id = key->id, .account_id = key->account_id, .name = key->name, .description = key->description,
+        .prefix = key->prefix, .last_four = key->last_four, .permissions = key->permissions,
+        .allowed_ips = key->allowed_ips, .environment = key->environment, .status = AK_STATUS_ACTIVE,
+        .auto_renew = key->auto_renew, .per_hour = key->per_hour, .per_minute = key->per_minute,
+        .created_at = m->now, .expires_at = key->expires_at, .created_by = m->actor.actor,
+        .rotated_from = rotated_from, .version = 1
+    };
+
+    apr_table_setn(m->r->headers_out, "Location", apr_pstrcat(m->p, m->base, "api-keys/", key->id, NULL));
+    manage_answer_record(m, HTTP_CREATED, &record, secret, 0, 0);
     explicit_bzero(secret, strlen(secret));
 }
 

@@ -63,5 +63,5 @@ void manage_key_rotate(manage_t *m)
     }
     ak_table_tally(m->node->table, APIKEY_TALLY_KEYS_CREATED, 1);
     apikey_changed(m->node, old->id, sequence, m->p);
-    manage_answer_minted(m, successor.id, secret);
+    manage_answer_minted(m, &successor, old->id, secret);
 }

@@ -136,7 +136,7 @@ void manage_key_create(manage_t *m)
         return;
     /* No node can have heard of this key before: there is nothing to drop and wait for. */
     ak_table_tally(m->node->table, APIKEY_TALLY_KEYS_CREATED, 1);
-    manage_answer_minted(m, fresh.id, secret);
+    manage_answer_minted(m, &fresh, NULL, secret);
 }
 
 /* --- changed -------------------------------------------------------------------------------- */
@@ -187,5 +187,5 @@ void manage_key_update(manage_t *m)
         ak_table_tally(m->node->table, APIKEY_TALLY_KEYS_CHANGED, 1);
         apikey_changed(m->node, m->id, sequence, m->p);
     }
-    manage_answer_key(m, HTTP_OK, m->id, NULL);
+    manage_answer_key(m, m->id);
 }

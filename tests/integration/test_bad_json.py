@@ -1,5 +1,6 @@
 """Whatever is sent as a body gets its documented 4xx: never 5xx, never a crash, never a trace."""
 import json
+import socket
 
 import pytest
 
@@ -154,3 +155,16 @@ def test_bodies_where_none_is_wanted(stack):
                                  ("DELETE", f"/v1/api-keys/{made['id']}", 204)]:
         for body in (b"{", b"\xff" * 500, padded(EDGE * 2)):
             assert send(stack, (method, path), body).status == status
+
+
+def test_nobody_is_asked_for_a_body_that_is_refused(stack):
+    """Expect: 100-continue: a refusal comes instead of 100 Continue; an acceptable request gets it."""
+    def ask(key):
+        with socket.create_connection(("127.0.0.1", stack.port), timeout=30) as connection:
+            connection.sendall((f"POST /v1/api-keys HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
+                                "Content-Type: application/json\r\nContent-Length: 2\r\n"
+                                "Expect: 100-continue\r\n\r\n").encode())
+            return connection.recv(65536)[:13]
+
+    assert ask(stack.make_key("users:read")["key"]) == b"HTTP/1.1 403 "
+    assert ask(stack.admin_key) == b"HTTP/1.1 100 "
