@@ -8,7 +8,7 @@
 #include "apikey_tally.h"
 
 #define UNKNOWN_TTL apr_time_from_sec(2)
-#define STORE_PAUSE apr_time_from_msec(500) /* after a failure: do not make every request wait for it */
+#define STORE_PAUSE apr_time_from_sec(2) /* after a failure: known keys do not wait for SQL to fail again */
 
 apr_status_t apikey_reserve(apikey_node_t *node, apikey_request_t *ctx)
 {
@@ -63,7 +63,7 @@ static ak_lookup_e ask_store(request_rec *r, apikey_node_t *node, apikey_request
     return AK_LOOKUP_UNAVAILABLE;
 }
 
-static int store_is_down(const apikey_node_t *node)
+static int store_has_failed(const apikey_node_t *node)
 {
     apr_int64_t failed = __atomic_load_n(&node->store_failed_usec, __ATOMIC_RELAXED);
 
@@ -122,7 +122,10 @@ ak_lookup_e apikey_lookup(request_rec *r, apikey_request_t *ctx, const unsigned 
     if (failed_too_often(r, node, ctx)) {
         return AK_LOOKUP_NONE;
     }
-    found = store_is_down(node) ? AK_LOOKUP_UNAVAILABLE : ask_store(r, node, ctx, digest);
+    if (store_has_failed(node) && stale_usable(node) && find_cached(node, ctx, digest) == AK_LOOKUP_FOUND) {
+        return AK_LOOKUP_FOUND;
+    }
+    found = ask_store(r, node, ctx, digest);
     if (found == AK_LOOKUP_UNAVAILABLE && stale_usable(node)
         && find_cached(node, ctx, digest) == AK_LOOKUP_FOUND) {
         return AK_LOOKUP_FOUND;
