@@ -420,6 +420,7 @@ def test_rotating(stack, caller):
     for name in ("name", "description", "permissions", "allowed_ips", "rate_limit", "environment", "account_id",
                  "expires_at", "auto_renew"):
         assert new[name] == old[name], name
+    assert stack.manage("GET", answer.header("Location")).json() == {name: new[name] for name in new if name != "key"}
     shown = stack.manage("GET", path).json()
     assert shown["rotated_to"] == new["id"]
     assert 3500 < seconds(shown["expires_at"]) - seconds(new["created_at"]) <= 3600
