@@ -71,7 +71,7 @@ $(BUILD)/obj/mod_apikey/%.o: mod_apikey/%.c $(BUILD)/ak_sql.h
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/ak_sql.h
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(APR_FLAGS) $(call PKG_FLAGS,jansson libmicrohttpd) -c $< -o $@
+	$(CC) $(CFLAGS) $(APR_FLAGS) -Iauditd $(call PKG_FLAGS,jansson libmicrohttpd) -c $< -o $@
 
 $(BUILD)/libapikey.a: $(CORE)
 	rm -f $@ && ar rcs $@ $^
@@ -86,8 +86,8 @@ $(BUILD)/apikey-auditd: $(AUDITD) $(BUILD)/libapikey.a
 $(BUILD)/apikeyctl: $(CTL) $(BUILD)/libapikey.a
 	$(CC) $(LDFLAGS) -pie -o $@ $^ $(CORE_LIBS)
 
-$(BUILD)/unit: $(UNIT) $(BUILD)/libapikey.a
-	$(CC) $(LDFLAGS) -pie -o $@ $^ $(call PKG_LIBS,check) $(CORE_LIBS) -lm
+$(BUILD)/unit: $(UNIT) $(filter-out %/auditd/main.o,$(AUDITD)) $(BUILD)/libapikey.a
+	$(CC) $(LDFLAGS) -pie -o $@ $^ $(call PKG_LIBS,check libmicrohttpd) $(CORE_LIBS) -lm
 
 -include $(CORE:.o=.d) $(MODULE:.o=.d) $(AUDITD:.o=.d) $(CTL:.o=.d) $(UNIT:.o=.d)
 

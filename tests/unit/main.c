@@ -19,13 +19,16 @@ static const struct {
     {"cidr", suite_cidr},
     {"decide", suite_decide},
     {"event", suite_event},
+    {"alert", suite_alert},
     {"conf", suite_conf},
     {"dbd", suite_dbd},
+    {"dedupe", suite_dedupe},
     {"draft", suite_draft},
     {"segment", suite_segment},
     {"sql", suite_sql},
     {"store", suite_store},
     {"store_logs", suite_store_logs},
+    {"watch", suite_watch},
 };
 
 #define COUNT (sizeof(suites) / sizeof(suites[0]))

@@ -12,12 +12,15 @@ Suite *suite_window(void);
 Suite *suite_cidr(void);
 Suite *suite_decide(void);
 Suite *suite_event(void);
+Suite *suite_alert(void);
 Suite *suite_conf(void);
 Suite *suite_dbd(void);
+Suite *suite_dedupe(void);
 Suite *suite_draft(void);
 Suite *suite_segment(void);
 Suite *suite_sql(void);
 Suite *suite_store(void);
 Suite *suite_store_logs(void);
+Suite *suite_watch(void);
 
 #endif
