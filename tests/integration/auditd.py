@@ -33,7 +33,7 @@ def events(count, first=1, **fields):
 class Auditd:
     """auditd with a SQLite database; start() runs it, settings are lines of its configuration."""
 
-    def __init__(self, database=True, **settings):
+    def __init__(self, with_database=True, **settings):
         self.dir = Path(tempfile.mkdtemp(prefix="apikey-auditd-", dir="/tmp"))
         self.db = self.dir / "apikey.db"
         self.port = free_port()
@@ -44,7 +44,7 @@ class Auditd:
         self.settings = {"database": f"sqlite3 {self.db}", "ingest_listen": f"127.0.0.1:{self.port}",
                          "ingest_token_file": token, "quarantine_file": self.dir / "quarantine", **settings}
         self.write_conf()
-        if database:
+        if with_database:
             self.make_database()
 
     @property

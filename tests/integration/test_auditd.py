@@ -293,7 +293,7 @@ def test_health_and_metrics(auditd):
 
 
 def test_a_missing_database_heals(make):
-    auditd = make(database=False).start()
+    auditd = make(with_database=False).start()
     status, _, headers = auditd.post_raw(event(1))
     assert status == 503 and headers["Retry-After"] == "1"
     assert auditd.request("GET", "/healthz")[0] == 200 and auditd.request("GET", "/readyz")[0] == 503
@@ -337,7 +337,7 @@ def test_a_failure_in_the_middle_changes_nothing(auditd):
 
 def test_the_second_waits(make):
     first = make().start()
-    second = make(database=False)
+    second = make(with_database=False)
     second.db = first.db
     second.settings["database"] = f"sqlite3 {first.db}"
     second.write_conf()
@@ -439,7 +439,7 @@ def test_a_good_configuration(make):
     ("syslog udp:::1:514", "brackets"),
 ])
 def test_a_bad_setting_is_refused_with_its_line(make, line, says):
-    auditd = make(database=False)
+    auditd = make(with_database=False)
     auditd.settings.pop(line.split()[0], None)
     auditd.write_conf(line + "\n")
     number = auditd.conf.read_text().count("\n")
@@ -451,7 +451,7 @@ def test_a_bad_setting_is_refused_with_its_line(make, line, says):
 
 @pytest.mark.parametrize("name", ["database", "ingest_token_file", "quarantine_file"])
 def test_a_missing_setting_is_named(make, name):
-    auditd = make(database=False)
+    auditd = make(with_database=False)
     del auditd.settings[name]
     auditd.write_conf()
     done = auditd.call("-n")
@@ -461,7 +461,7 @@ def test_a_missing_setting_is_named(make, name):
 @pytest.mark.parametrize("text, mode, says", [("short\n", 0o600, "16 to 1000"), ("", 0o600, "16 to 1000"),
                                               (TOKEN, 0o644, "chmod 600"), ("x" * 2000, 0o600, "16 to 1000")])
 def test_a_bad_token_file_is_refused(make, text, mode, says):
-    auditd = make(database=False)
+    auditd = make(with_database=False)
     token = auditd.settings["ingest_token_file"]
     token.write_text(text)
     token.chmod(mode)
@@ -471,7 +471,7 @@ def test_a_bad_token_file_is_refused(make, text, mode, says):
 
 
 def test_a_missing_configuration(make):
-    auditd = make(database=False)
+    auditd = make(with_database=False)
     auditd.conf.unlink()
     done = auditd.call("-n")
     assert done.returncode == 1 and str(auditd.conf) in done.stderr
@@ -479,12 +479,12 @@ def test_a_missing_configuration(make):
 
 @pytest.mark.parametrize("arguments", [["-x"], ["--replay"], ["file"], ["-n", "more"]])
 def test_wrong_usage(make, arguments):
-    done = make(database=False).call(*arguments)
+    done = make(with_database=False).call(*arguments)
     assert done.returncode == 2 and "usage:" in done.stderr
 
 
 def test_version_and_help(make):
-    auditd = make(database=False)
+    auditd = make(with_database=False)
     assert auditd.call("--version").stdout.startswith("apikey-auditd 0.")
     assert "--replay" in auditd.call("--help").stdout
 

@@ -523,7 +523,7 @@ def test_replay(make, tmp_path):
              event(5, producer="n3.1.x", time=start + 4 * DAY + 5)]
     for name, lines in (("a", first), ("b", second), ("c", third + ["broken"])):
         (tmp_path / f"{name}.events").write_text("\n".join(lines) + "\n")
-    auditd = Auditd(database=False)
+    auditd = Auditd(with_database=False)
     try:
         done = auditd.call("--replay", tmp_path / "c.events", tmp_path / "a.events", tmp_path / "b.events")
         assert done.returncode == 0, done.stderr
@@ -544,7 +544,7 @@ def test_replay(make, tmp_path):
 def test_replay_leaves_no_scratch(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     (tmp_path / "one.events").write_text(event(1) + "\n")
-    auditd = Auditd(database=False)
+    auditd = Auditd(with_database=False)
     try:
         assert auditd.call("--replay", tmp_path / "one.events").returncode == 0
         assert [path.name for path in tmp_path.iterdir()] == ["one.events"]
