@@ -24,8 +24,8 @@
 
 _Static_assert(offsetof(ak_key_t, digest) == 0, "facts are what follows the digest");
 
-/* One key: at most 256 bytes, four cache lines. */
-typedef struct {
+/* One key, four cache lines. */
+typedef struct __attribute__((aligned(256))) {
     _Atomic apr_uint64_t lock;       /* pid << 32 | monotonic ms; 0: free */
     _Atomic apr_uint32_t sequence;   /* odd while digest or facts are written */
     _Atomic apr_uint32_t generation; /* raised each time the slot is given to another key */
@@ -35,15 +35,8 @@ typedef struct {
     _Atomic apr_uint64_t count[AK_COUNT_COUNT];
     _Atomic apr_uint64_t digest[DIGEST_WORDS];
     _Atomic apr_uint64_t facts[FACT_WORDS];
-} slot_body_t;
-
-typedef union {
-    slot_body_t body;
-    unsigned char size[256];
-} slot_size_t;
-_Static_assert(sizeof(slot_size_t) == 256, "a slot is four cache lines");
-
-typedef slot_body_t slot_t __attribute__((aligned(256)));
+} slot_t;
+_Static_assert(sizeof(slot_t) == 256, "a slot is four cache lines, and so is the step to the next");
 
 typedef struct {
     _Atomic apr_uint64_t tag;
