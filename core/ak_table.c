@@ -9,8 +9,8 @@
  *   - a stripe lock (by home) covers the search for a place, so that one digest
  *     can never get two places and with them two sets of counters;
  *   - a slot's lock covers giving it to a digest (claim) and filling its facts;
- *   - dropping takes no lock: it raises the slot's drop count, and facts are
- *     valid only while the count and the epoch are those their reader started from.
+ *   - counting and dropping take no lock: a counter is one word, and facts are valid
+ *     only while drop count and epoch are those that their reader started from.
  * Facts and digest are copied word by word with acquire/release order inside an
  * odd/even sequence, which is the seqlock without fences (Boehm, "Can seqlocks
  * get along with programming language memory models?", MSPC 2012).
@@ -118,49 +118,134 @@ ak_table_e ak_table_find(ak_table_t *t, const unsigned char *digest, ak_key_t *k
     return AK_TABLE_MISS;
 }
 
+/* --- writing a slot ------------------------------------------------------------------ */
+
+/* All that is written between the two is read whole or not at all. */
+static void begin_write(slot_t *slot)
+{
+    atomic_store(&slot->sequence, atomic_load(&slot->sequence) | 1);
+}
+
+static void end_write(slot_t *slot)
+{
+    atomic_fetch_add(&slot->sequence, 1);
+}
+
+/* A slot whose writer died, by how far that one had come:
+ *   - filling facts: the facts are torn, all else is whole;
+ *   - claiming, before all counters were empty: the old key keeps the slot.  Counters that
+ *     are of the next generation were idle, so their old totals are no loss;
+ *   - claiming, after that: no reference to either key can count in it: the slot is
+ *     nobody's, idle, and free to be claimed.
+ * Dying in here leaves one of the same states. */
+static void mend(slot_t *slot)
+{
+    apr_uint32_t generation = atomic_load(&slot->generation);
+    int i;
+
+    atomic_store(&slot->filled, POISON);
+    if (atomic_load(&slot->claiming)) {
+        if (ak_count_generation(atomic_load(&slot->count[0])) != (generation & 0xffff)) {
+            atomic_store(&slot->generation, generation + 1);
+        }
+        for (i = 0; i < DIGEST_WORDS; i++) {
+            atomic_store(&slot->digest[i], 0);
+        }
+        atomic_store(&slot->claiming, 0);
+    }
+    else {
+        for (i = 0; i < AK_COUNT_COUNT; i++) {
+            if (ak_count_generation(atomic_load(&slot->count[i])) != (generation & 0xffff)) {
+                atomic_store(&slot->count[i], ak_count_word(generation, 0, 0));
+            }
+        }
+    }
+    end_write(slot);
+}
+
+static int lock_slot(ak_table_t *t, apr_uint32_t at, int patient)
+{
+    if (!ak_table_lock(&t->head->slot_lock[at % SLOT_LOCKS], patient)) {
+        return 0;
+    }
+    if (atomic_load(&t->slots[at].sequence) & 1) { /* every writer holds the lock: this one died */
+        mend(&t->slots[at]);
+    }
+    return 1;
+}
+
+static void unlock_slot(ak_table_t *t, apr_uint32_t at)
+{
+    ak_table_unlock(&t->head->slot_lock[at % SLOT_LOCKS]);
+}
+
 /* --- giving a slot to a digest ------------------------------------------------------- */
 
-/* Has every window of the slot passed?  Then nobody's limit depends on it. */
+/* Have all windows of the slot passed?  Then nobody's limit depends on it. */
 static int is_idle(slot_t *slot, apr_time_t now)
 {
     int i;
 
     for (i = 0; i < AK_COUNT_COUNT; i++) {
-        ak_window_e w = i == AK_COUNT_HOUR ? AK_WINDOW_HOUR : AK_WINDOW_MINUTE;
-        if (ak_count_runs(atomic_load(&slot->count[i]), ak_window_index(w, now))) {
+        if (ak_count_lives(atomic_load(&slot->count[i]), ak_count_unit(i), now)) {
             return 0;
         }
     }
     return 1;
 }
 
-/* Write a new owner over a locked slot.  The minute counter goes first and by
- * compare-and-swap: whoever counts takes the minute first, so from then on an old
- * reference is told AK_EGONE; if somebody has just counted, the slot is not idle after all. */
-static int claim(ak_table_t *t, apr_uint32_t at, const unsigned char *digest, int torn,
-                 apr_time_t now)
+/* Minutes since the key of a slot was counted, or was given the slot. */
+static apr_uint32_t idle_minutes(slot_t *slot, apr_time_t now)
+{
+    apr_uint32_t ahead = ak_count_ahead(atomic_load(&slot->count[AK_COUNT_MINUTE]),
+                                        ak_window_index(AK_WINDOW_MINUTE, now));
+
+    return ahead <= WINDOW_MASK / 2 ? 0 : WINDOW_MASK + 1 - ahead;
+}
+
+/* Empty the counters for the next generation, each by compare-and-swap, so that what is
+ * counted this instant is seen; then the slot is not idle after all, and they go back. */
+static int empty_counters(slot_t *slot, apr_uint32_t generation, apr_time_t now)
+{
+    apr_uint64_t old[AK_COUNT_COUNT];
+    int i;
+
+    for (i = 0; i < AK_COUNT_COUNT; i++) {
+        apr_int64_t window = ak_window_index(ak_count_unit(i), now);
+
+        old[i] = atomic_load(&slot->count[i]);
+        if (ak_count_lives(old[i], ak_count_unit(i), now)
+            || !atomic_compare_exchange_strong(&slot->count[i], &old[i],
+                                               ak_count_word(generation, window, 0))) {
+            break;
+        }
+    }
+    if (i == AK_COUNT_COUNT) {
+        return 1;
+    }
+    while (i-- > 0) {
+        atomic_store(&slot->count[i], old[i]);
+    }
+    return 0;
+}
+
+/* Write a new owner over a locked slot.  Once its counters are empty and of the next
+ * generation, every older reference is told AK_EGONE, and nobody has a newer one. */
+static int claim(ak_table_t *t, apr_uint32_t at, const unsigned char *digest, apr_time_t now)
 {
     slot_t *slot = &t->slots[at];
     apr_uint32_t generation = atomic_load(&slot->generation) + 1;
-    apr_uint64_t minute = atomic_load(&slot->count[AK_COUNT_MINUTE]);
-    apr_uint64_t empty = ak_count_word(generation, 0, 0);
     int i;
 
-    if (!torn && !is_idle(slot, now)) {
+    if (!is_idle(slot, now)) {
+        return 0;
+    }
+    begin_write(slot);
+    if (!empty_counters(slot, generation, now)) {
+        end_write(slot);
         return 0;
     }
     atomic_store(&slot->claiming, 1);
-    atomic_store(&slot->sequence, atomic_load(&slot->sequence) | 1);
-    if (torn) {
-        atomic_store(&slot->count[AK_COUNT_MINUTE], empty);
-    }
-    else if (!atomic_compare_exchange_strong(&slot->count[AK_COUNT_MINUTE], &minute, empty)) {
-        atomic_fetch_add(&slot->sequence, 1);
-        atomic_store(&slot->claiming, 0);
-        return 0;
-    }
-    atomic_store(&slot->count[AK_COUNT_HOUR], empty);
-    atomic_store(&slot->count[AK_COUNT_MANAGE], empty);
     atomic_store(&slot->generation, generation);
     atomic_store(&slot->filled, POISON);
     for (i = 0; i < DIGEST_WORDS; i++) {
@@ -169,101 +254,121 @@ static int claim(ak_table_t *t, apr_uint32_t at, const unsigned char *digest, in
     if (atomic_exchange(&t->tags[at], tag_of(digest)) == 0) {
         atomic_fetch_add(&t->head->used, 1);
     }
-    atomic_fetch_add(&slot->sequence, 1);
     atomic_store(&slot->claiming, 0);
+    end_write(slot);
     return 1;
 }
 
-/* Lock a slot and claim it. A claim whose maker died half way is done over. */
-static apr_status_t claim_locked(ak_table_t *t, apr_uint32_t at, const unsigned char *digest,
-                                 apr_time_t now)
-{
-    slot_t *slot = &t->slots[at];
-    int done;
-
-    if (!ak_table_lock(&slot->lock)) {
-        return APR_EBUSY;
-    }
-    done = claim(t, at, digest, atomic_load(&slot->claiming) != 0, now);
-    ak_table_unlock(&slot->lock);
-    return done ? APR_SUCCESS : APR_EBUSY;
-}
-
-/* The digest's own slot, if it has one.  A slot with our tag that cannot be read is
- * in another's hands: wait for its lock; if it was left torn by a dead process, it is ours. */
+/* The digest's own slot, if it has one.  A slot with our tag that cannot be read is in
+ * another's hands, or was left torn by a death: its lock tells which. */
 static apr_status_t find_own(ak_table_t *t, const unsigned char *digest, apr_uint32_t home,
-                             apr_time_t now, apr_uint32_t *at)
+                             ak_slot_ref_t *ref)
 {
     apr_uint64_t tag = tag_of(digest), seen;
     snapshot_t copy;
     apr_uint32_t i;
 
     for (i = 0; i < PROBE; i++) {
-        apr_uint32_t place = (home + i) & t->mask;
-        slot_t *slot = &t->slots[place];
+        apr_uint32_t at = (home + i) & t->mask;
 
-        if ((seen = atomic_load(&t->tags[place])) == 0) {
+        if ((seen = atomic_load(&t->tags[at])) == 0) {
             return APR_NOTFOUND;
         }
         if (seen != tag) {
             continue;
         }
-        if (!snapshot(slot, &copy)) {
-            if (!ak_table_lock(&slot->lock)) {
+        if (!snapshot(&t->slots[at], &copy)) {
+            if (!lock_slot(t, at, 1)) {
                 return APR_EBUSY;
             }
-            if (atomic_load(&slot->claiming)) {
-                claim(t, place, digest, 1, now);
-            }
-            else if (atomic_load(&slot->sequence) & 1) {
-                atomic_store(&slot->filled, POISON); /* facts torn; digest and counters are whole */
-                atomic_fetch_add(&slot->sequence, 1);
-            }
-            ak_table_unlock(&slot->lock);
-            if (!snapshot(slot, &copy)) {
+            unlock_slot(t, at);
+            if (!snapshot(&t->slots[at], &copy)) {
                 return APR_EBUSY;
             }
         }
         if (ak_digest_equal((const unsigned char *)copy.digest, digest)) {
-            *at = place;
+            ref->slot = at;
+            ref->generation = copy.generation; /* of the same instant as the digest */
             return APR_SUCCESS;
         }
     }
     return APR_NOTFOUND;
 }
 
-/* A place for a new digest: the first never used, else the idle one that is idle longest. */
-static apr_status_t find_room(ak_table_t *t, const unsigned char *digest, apr_uint32_t home,
-                              apr_time_t now, apr_uint32_t *at)
+/* The place to try next, as steps from home, or PROBE: the first never used, else the one
+ * that is idle longest.  Nothing behind the first never used: a look-up would not get there. */
+static apr_uint32_t choose_place(ak_table_t *t, apr_uint32_t home, apr_time_t now, apr_uint64_t tried,
+                                 apr_uint32_t *generation)
 {
+    apr_uint32_t best = PROBE, longest = 0, i;
+
+    for (i = 0; i < PROBE; i++) {
+        apr_uint32_t at = (home + i) & t->mask, seen, minutes;
+
+        seen = atomic_load(&t->slots[at].generation);
+        if (atomic_load(&t->tags[at]) == 0) {
+            if (!(tried >> i & 1)) {
+                *generation = seen;
+                best = i;
+            }
+            break;
+        }
+        if (tried >> i & 1 || !is_idle(&t->slots[at], now)) {
+            continue;
+        }
+        minutes = idle_minutes(&t->slots[at], now);
+        if (best == PROBE || minutes > longest) {
+            *generation = seen;
+            longest = minutes;
+            best = i;
+        }
+    }
+    return best;
+}
+
+typedef enum { CLAIM_DONE, CLAIM_REFUSED, CLAIM_CHANGED } claim_e;
+
+/* Claim a place, unless it has been given away or mended since it was looked at. */
+static claim_e claim_place(ak_table_t *t, apr_uint32_t at, apr_uint32_t generation, const unsigned char *digest,
+                           apr_time_t now)
+{
+    claim_e done;
+
+    /* Worth waiting for if it was never used: without it there is no way to those behind it. */
+    if (!lock_slot(t, at, atomic_load(&t->tags[at]) == 0)) {
+        return CLAIM_REFUSED;
+    }
+    if (atomic_load(&t->slots[at].generation) != generation) {
+        done = CLAIM_CHANGED;
+    }
+    else {
+        done = claim(t, at, digest, now) ? CLAIM_DONE : CLAIM_REFUSED;
+    }
+    unlock_slot(t, at);
+    return done;
+}
+
+static apr_status_t find_room(ak_table_t *t, const unsigned char *digest, apr_uint32_t home, apr_time_t now,
+                              ak_slot_ref_t *ref)
+{
+    apr_uint64_t tried = 0;
+    apr_uint32_t i, generation = 0;
     int tries;
 
-    for (tries = 0; tries < PROBE; tries++) {
-        apr_uint32_t i, best = 0;
-        apr_uint64_t oldest = ~(apr_uint64_t)0, hour;
-        int found = 0;
-
-        for (i = 0; i < PROBE; i++) {
-            apr_uint32_t place = (home + i) & t->mask;
-
-            if (atomic_load(&t->tags[place]) == 0) {
-                best = place;
-                found = 1;
-                break;
-            }
-            hour = ak_count_window(atomic_load(&t->slots[place].count[AK_COUNT_HOUR]));
-            if (hour < oldest && is_idle(&t->slots[place], now)) {
-                best = place;
-                oldest = hour;
-                found = 1;
-            }
+    for (tries = 0; tries < 2 * PROBE; tries++) {
+        if ((i = choose_place(t, home, now, tried, &generation)) == PROBE) {
+            return tried ? APR_EBUSY : APR_ENOSPC;
         }
-        if (!found) {
-            return APR_ENOSPC;
-        }
-        if (claim_locked(t, best, digest, now) == APR_SUCCESS) {
-            *at = best;
+        switch (claim_place(t, (home + i) & t->mask, generation, digest, now)) {
+        case CLAIM_DONE:
+            ref->slot = (home + i) & t->mask;
+            ref->generation = generation + 1;
             return APR_SUCCESS;
+        case CLAIM_REFUSED:
+            tried |= (apr_uint64_t)1 << i;
+            break;
+        case CLAIM_CHANGED:
+            break;
         }
     }
     return APR_EBUSY;
@@ -272,24 +377,35 @@ static apr_status_t find_room(ak_table_t *t, const unsigned char *digest, apr_ui
 apr_status_t ak_table_reserve(ak_table_t *t, const unsigned char *digest, apr_time_t now,
                               ak_slot_ref_t *ref, apr_uint64_t *ticket)
 {
-    apr_uint32_t home = home_of(t, digest), at = 0;
-    _Atomic apr_uint64_t *stripe = &t->head->stripe[home % STRIPES];
+    apr_uint32_t home = home_of(t, digest);
+    pthread_mutex_t *stripe = &t->head->stripe[home % STRIPES];
     apr_status_t rv;
 
-    if (!ak_table_lock(stripe)) {
+    if (!ak_table_lock(stripe, 1)) {
         return APR_EBUSY;
     }
-    rv = find_own(t, digest, home, now, &at);
+    rv = find_own(t, digest, home, ref);
     if (rv == APR_NOTFOUND) {
-        rv = find_room(t, digest, home, now, &at);
+        apr_time_t fresh = t->clock(); /* a caller that was stopped would open an old window anew */
+        rv = find_room(t, digest, home, fresh > now ? fresh : now, ref);
     }
     if (rv == APR_SUCCESS) {
-        ref->slot = at;
-        ref->generation = atomic_load(&t->slots[at].generation);
-        *ticket = ticket_now(t, &t->slots[at]);
+        *ticket = ticket_now(t, &t->slots[ref->slot]);
     }
     ak_table_unlock(stripe);
     return rv;
+}
+
+static int is_of_digest(slot_t *slot, const unsigned char *digest)
+{
+    int i;
+
+    for (i = 0; i < DIGEST_WORDS; i++) {
+        if (atomic_load(&slot->digest[i]) != word_at(digest, i)) {
+            return 0;
+        }
+    }
+    return 1;
 }
 
 apr_status_t ak_table_fill(ak_table_t *t, const ak_slot_ref_t *ref, const ak_key_t *key,
@@ -297,24 +413,26 @@ apr_status_t ak_table_fill(ak_table_t *t, const ak_slot_ref_t *ref, const ak_key
 {
     slot_t *slot = &t->slots[ref->slot];
     apr_uint64_t facts[FACT_WORDS];
-    apr_status_t rv = AK_EGONE;
+    apr_status_t rv = APR_SUCCESS;
     int i;
 
     memset(facts, 0, sizeof facts);
     memcpy(facts, (const unsigned char *)key + AK_DIGEST_BYTES, FACT_BYTES);
-    if (!ak_table_lock(&slot->lock)) {
+    if (!lock_slot(t, ref->slot, 1)) {
         return APR_EBUSY;
     }
-    if (!atomic_load(&slot->claiming) && atomic_load(&slot->generation) == ref->generation) {
-        atomic_store(&slot->sequence, atomic_load(&slot->sequence) | 1);
+    if (atomic_load(&slot->generation) != ref->generation || !is_of_digest(slot, key->digest)) {
+        rv = AK_EGONE;
+    }
+    else if (ticket == ticket_now(t, slot)) { /* else they are old news, and newer may stand there */
+        begin_write(slot);
         for (i = 0; i < (int)FACT_WORDS; i++) {
             atomic_store_explicit(&slot->facts[i], facts[i], memory_order_release);
         }
         atomic_store(&slot->filled, ticket);
-        atomic_fetch_add(&slot->sequence, 1);
-        rv = APR_SUCCESS;
+        end_write(slot);
     }
-    ak_table_unlock(&slot->lock);
+    unlock_slot(t, ref->slot);
     return rv;
 }
 

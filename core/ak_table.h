@@ -1,14 +1,15 @@
 /* ak_table.h - the shared-memory key table of one node: cached keys and their counters
  *
  * A file mapped by every process of the node.  It outlives restart and kill -9,
- * so no restart resets a limit.  Readers take no lock (a sequence lock, Lamport
- * 1977); writers own a slot by compare-and-swap with their pid, and what a dead
- * process held is taken over.  Counters are single 64-bit words, so that no
- * death can leave one half written.
+ * so no restart resets a limit.  Readers and counting take no lock (a sequence lock,
+ * Lamport 1977; single 64-bit words, which no death can leave half written).  Writers
+ * take robust mutexes; what a dead one left half done, the next one mends.
  *
  * A slot is found by digest.  Its facts may be dropped (a change was logged) while
  * its counters stay.  A full neighbourhood gives up only slots whose windows have
- * passed.  All calls are thread-safe and never block longer than a few milliseconds.
+ * passed.  All calls are thread-safe; reserve and fill may wait for another writer's
+ * microseconds, and for a stopped one a tenth of a second or two.  docs/key-table.md
+ * has the layout and why no crash admits more than a limit.
  */
 #ifndef AK_TABLE_H
 #define AK_TABLE_H
@@ -39,7 +40,8 @@ typedef enum { AK_COUNT_MINUTE = 0, AK_COUNT_HOUR, AK_COUNT_MANAGE, AK_COUNT_COU
 
 /* Map FILE, made with mode 0600 when missing; a file of another layout, size or
  * machine boot is dealt with: layout or size: made anew; boot: the stamp is reset.
- * slots is rounded up to a power of two.  *why: a sentence for the operator. */
+ * A file of anything else is left alone (APR_EINVAL).  slots is rounded up to a power
+ * of two.  *why: a sentence for the operator. */
 apr_status_t ak_table_open(ak_table_t **table, const char *file, apr_uint32_t slots,
                            const char **why, apr_pool_t *p);
 
@@ -95,7 +97,8 @@ void ak_table_resign(ak_table_t *table);
 #define AK_EGONE APR_ENOENT
 apr_status_t ak_table_take(ak_table_t *table, const ak_slot_ref_t *ref, ak_count_e which,
                            apr_int64_t window, apr_uint32_t limit, apr_uint32_t *count);
-/* Give one unit back to the same window, if it still runs. */
+/* Give one unit back to the window that it was counted in, if it still runs: where that was
+ * not `window` but a later one (see ak_table_map.h on late readings), it stays counted. */
 void ak_table_give_back(ak_table_t *table, const ak_slot_ref_t *ref, ak_count_e which,
                         apr_int64_t window);
 /* The total of a window now. */

@@ -27,6 +27,13 @@ apr_status_t ak_table_take(ak_table_t *t, const ak_slot_ref_t *ref, ak_count_e w
         if (ak_count_generation(seen) != (ref->generation & 0xffff)) {
             return AK_EGONE;
         }
+        if (ak_count_is_later(seen, window)) { /* only a fresh reading may move it back */
+            current = ak_window_index(ak_count_unit(which), t->clock());
+            if (current != window) {
+                window = current;
+                continue;
+            }
+        }
         if (ak_count_is_current(seen, window)) {
             total = ak_count_total(seen);
             current = ak_count_window(seen);
@@ -86,8 +93,14 @@ int ak_table_is_unknown(ak_table_t *t, const unsigned char *digest, apr_interval
     apr_uint64_t tag;
     unknown_t *u = unknown_of(t, digest, &tag);
 
-    return atomic_load(&u->tag) == tag && tag != 0
-        && ak_monotonic_usec() - atomic_load(&u->noted_usec) < ttl;
+    apr_int64_t noted;
+
+    if (tag == 0 || atomic_load(&u->tag) != tag) {
+        return 0;
+    }
+    noted = atomic_load(&u->noted_usec);
+    /* Looked at again: the time might be that of another key, which has just come here. */
+    return atomic_load(&u->tag) == tag && ak_monotonic_usec() - noted < ttl;
 }
 
 apr_uint64_t ak_table_mark(const ak_table_t *t)

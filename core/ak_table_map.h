@@ -6,15 +6,17 @@
 #ifndef AK_TABLE_MAP_H
 #define AK_TABLE_MAP_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
 
 #include "ak_table.h"
 
 #define TABLE_MAGIC 0x6b65797461626c65ull /* "keytable" */
-#define TABLE_LAYOUT 1
+#define TABLE_LAYOUT 2
 #define PROBE 64          /* places that a key may live in, from its home on */
-#define STRIPES 64
+#define STRIPES 64        /* locks for finding a place, by home */
+#define SLOT_LOCKS 512    /* locks for writing a slot, by its number */
 #define UNKNOWNS 4096     /* unknown keys remembered */
 #define FAILURES 4096     /* addresses whose failures are counted */
 #define TALLY_BANKS 8     /* so that processes seldom share a cache line */
@@ -26,11 +28,10 @@ _Static_assert(offsetof(ak_key_t, digest) == 0, "facts are what follows the dige
 
 /* One key, four cache lines. */
 typedef struct __attribute__((aligned(256))) {
-    _Atomic apr_uint64_t lock;       /* pid << 32 | monotonic ms; 0: free */
-    _Atomic apr_uint32_t sequence;   /* odd while digest or facts are written */
+    _Atomic apr_uint32_t sequence;   /* odd while the slot is written, or its writer died */
     _Atomic apr_uint32_t generation; /* raised each time the slot is given to another key */
     _Atomic apr_uint32_t drops;      /* raised by each change to the key */
-    _Atomic apr_uint32_t claiming;   /* not 0: being given to another key */
+    _Atomic apr_uint32_t claiming;   /* 1: between two keys; the digest is nobody's */
     _Atomic apr_uint64_t filled;     /* the ticket that the facts were read under */
     _Atomic apr_uint64_t count[AK_COUNT_COUNT];
     _Atomic apr_uint64_t digest[DIGEST_WORDS];
@@ -53,8 +54,9 @@ typedef struct {
     _Atomic apr_uint64_t changes; /* drops of any kind so far */
     _Atomic apr_uint64_t applied;
     _Atomic apr_int64_t stamp;
-    _Atomic apr_uint64_t poller;  /* pid << 32 | monotonic ms of its last word */
-    _Atomic apr_uint64_t stripe[STRIPES];
+    _Atomic apr_uint64_t poller;  /* pid and monotonic ms of its last word; 0: none */
+    pthread_mutex_t stripe[STRIPES];
+    pthread_mutex_t slot_lock[SLOT_LOCKS];
     _Atomic apr_uint64_t tally[TALLY_BANKS][AK_TALLY_MAX];
     unknown_t unknown[UNKNOWNS];
     _Atomic apr_uint64_t failure[FAILURES];
@@ -66,6 +68,7 @@ struct ak_table_t {
     slot_t *slots;
     apr_uint32_t mask; /* slots - 1 */
     apr_size_t bytes;
+    apr_time_t (*clock)(void); /* apr_time_now, but for tests */
 };
 
 /* --- counter words: generation (16 bits), window (20), count (28) --------------------- */
@@ -92,27 +95,43 @@ static inline apr_uint32_t ak_count_generation(apr_uint64_t word)
 {
     return (apr_uint32_t)(word >> (WINDOW_BITS + COUNT_BITS));
 }
-/* Is the word's window this one, or ahead of it by a step (another process's clock
- * reading was later than ours)?  A window once begun is never opened again. */
+/* By how many windows the word is ahead, on the ring of window numbers. */
+static inline apr_uint32_t ak_count_ahead(apr_uint64_t word, apr_int64_t window)
+{
+    return (ak_count_window(word) - (apr_uint32_t)window) & WINDOW_MASK;
+}
+/* Is the word's window this one, or ahead of it by a step or two (another process read its
+ * clock later than ours, or the clock was set back a little)?  A window once begun is never
+ * opened again: what comes late is counted in the word's. */
 static inline int ak_count_is_current(apr_uint64_t word, apr_int64_t window)
 {
-    return ((ak_count_window(word) - (apr_uint32_t)window) & WINDOW_MASK) <= 2;
+    return ak_count_ahead(word, window) <= 2;
 }
-/* Does anything depend on the word still? */
-static inline int ak_count_runs(apr_uint64_t word, apr_int64_t window)
+/* Is it ahead by more?  Then our reading is old, or the clock was set back by much. */
+static inline int ak_count_is_later(apr_uint64_t word, apr_int64_t window)
 {
-    return ak_count_total(word) > 0 && ak_count_is_current(word, window);
+    return !ak_count_is_current(word, window) && ak_count_ahead(word, window) <= WINDOW_MASK / 2;
+}
+static inline ak_window_e ak_count_unit(int which)
+{
+    return which == AK_COUNT_HOUR ? AK_WINDOW_HOUR : AK_WINDOW_MINUTE;
+}
+/* Could anybody's limit depend on the word still?  Not once its window has been over for as
+ * long as the clock may be set back; nor when it lies over a day ahead, after a wrong clock. */
+#define SET_BACK apr_time_from_sec(120)
+static inline int ak_count_lives(apr_uint64_t word, ak_window_e w, apr_time_t now)
+{
+    return ak_count_total(word) > 0
+        && ak_count_ahead(word, ak_window_index(w, now - SET_BACK)) <= 86400u / AK_WINDOW_SEC(w);
 }
 
 /* --- shared by the table's files ---------------------------------------------------------- */
 
-/* Take a lock word for a few instructions; 0 if it could not be had in some milliseconds.
- * What a dead process held is taken over. */
-int ak_table_lock(_Atomic apr_uint64_t *lock);
-void ak_table_unlock(_Atomic apr_uint64_t *lock);
-/* pid << 32 | monotonic milliseconds, and the two questions one asks of such a word. */
-apr_uint64_t ak_table_holder_now(void);
-int ak_table_holder_gone(apr_uint64_t holder, apr_interval_time_t patience);
+/* Take a lock that is held for microseconds.  0, after some yields or (patient) a tenth of a
+ * second, says that its holder is stopped or starved.  A holder's death frees the lock; what it
+ * left half done shows in what the lock guards. */
+int ak_table_lock(pthread_mutex_t *lock, int patient);
+void ak_table_unlock(pthread_mutex_t *lock);
 
 void ak_table_forget_unknown(ak_table_t *table, const unsigned char *digest);
 void ak_table_forget_all_unknown(ak_table_t *table);
