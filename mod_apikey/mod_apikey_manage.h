@@ -35,7 +35,7 @@ typedef struct {
     int test;                /* the caller is a test key: it manages the sandbox only */
 
     json_t *errors;          /* 422: what is wrong with which field; NULL: nothing yet */
-    int body_read;
+    int body_ended;          /* all of the request's body has been read */
     int result;              /* what the handler returns to httpd */
 } manage_t;
 

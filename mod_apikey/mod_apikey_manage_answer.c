@@ -1,8 +1,12 @@
 /* mod_apikey_manage_answer.c - what a management endpoint answers: JSON, or a problem */
 #include <apr_strings.h>
+#include <util_filter.h>
 
 #include "ak_window.h"
 #include "mod_apikey_manage_io.h"
+
+#define DRAIN_MAX (1024 * 1024) /* bytes of a refused body that are read and dropped */
+#define DRAIN_STEP 16384
 
 
 
@@ -14,20 +18,24 @@ static apr_status_t text_free(void *text)
     return APR_SUCCESS;
 }
 
-/* settle_body - take a body that nobody read off the connection, or give the connection up */
+/* settle_body - take what is left of the body off the connection, or give the connection up.
+ * Some clients miss an answer that comes while they still send, so a little is waited for. */
 static void settle_body(manage_t *m)
 {
-    const char *length = apr_table_get(m->r->headers_in, "Content-Length");
+    apr_bucket_brigade *bb = apr_brigade_create(m->p, m->r->connection->bucket_alloc);
+    apr_off_t length, drained = 0;
 
-    if (m->body_read)
-        return;
-    m->body_read = 1;
-    /* A longer or unmeasured body is not worth waiting for. */
-    if (!length ? apr_table_get(m->r->headers_in, "Transfer-Encoding") != NULL
-                : apr_atoi64(length) > MANAGE_BODY_MAX)
+    while (!m->body_ended && drained < DRAIN_MAX) {
+        if (ap_get_brigade(m->r->input_filters, bb, AP_MODE_READBYTES, APR_BLOCK_READ, DRAIN_STEP)
+                != APR_SUCCESS || apr_brigade_length(bb, 1, &length) != APR_SUCCESS)
+            break;
+        m->body_ended = !APR_BRIGADE_EMPTY(bb) && APR_BUCKET_IS_EOS(APR_BRIGADE_LAST(bb));
+        drained += length;
+        apr_brigade_cleanup(bb);
+    }
+    if (!m->body_ended)
         m->r->connection->keepalive = AP_CONN_CLOSE;
-    else
-        ap_discard_request_body(m->r);
+    m->body_ended = 1;
 }
 
 static void set_common_headers(manage_t *m)

@@ -59,33 +59,28 @@ static int fetch_body(manage_t *m, char **body, apr_size_t *length)
 {
     apr_bucket_brigade *bb = apr_brigade_create(m->p, m->r->connection->bucket_alloc);
     apr_size_t room = MANAGE_BODY_MAX + 1, used = 0, part;
-    int last = 0;
     apr_status_t rv;
 
     *body = apr_palloc(m->p, room);
-    m->body_read = 1;
-    while (!last && used < room) {
+    while (!m->body_ended && used < room) {
         rv = ap_get_brigade(m->r->input_filters, bb, AP_MODE_READBYTES, APR_BLOCK_READ,
                             (apr_off_t)(room - used));
         if (rv != APR_SUCCESS) {
+            m->body_ended = 1;
             m->result = ap_map_http_request_error(rv, HTTP_BAD_REQUEST);
             return 1;
         }
-        last = !APR_BRIGADE_EMPTY(bb) && APR_BUCKET_IS_EOS(APR_BRIGADE_LAST(bb));
+        m->body_ended = !APR_BRIGADE_EMPTY(bb) && APR_BUCKET_IS_EOS(APR_BRIGADE_LAST(bb));
         part = room - used;
-        if ((rv = apr_brigade_flatten(bb, *body + used, &part)) != APR_SUCCESS) {
+        if (apr_brigade_flatten(bb, *body + used, &part) != APR_SUCCESS) {
             m->result = HTTP_BAD_REQUEST;
             return 1;
         }
         used += part;
         apr_brigade_cleanup(bb);
     }
-    if (used > MANAGE_BODY_MAX) {
-        m->r->connection->keepalive = AP_CONN_CLOSE; /* the rest stays unread */
-        return manage_refuse(m, AK_BODY_TOO_LARGE, NULL);
-    }
     *length = used;
-    return 0;
+    return used > MANAGE_BODY_MAX && manage_refuse(m, AK_BODY_TOO_LARGE, NULL);
 }
 
 /* parse_object - bytes to a JSON object; what the parser says of them is not repeated,

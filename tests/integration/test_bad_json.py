@@ -1,6 +1,7 @@
 """Whatever is sent as a body gets its documented 4xx: never 5xx, never a crash, never a trace."""
 import json
 import socket
+import subprocess
 
 import pytest
 
@@ -168,3 +169,16 @@ def test_nobody_is_asked_for_a_body_that_is_refused(stack):
 
     assert ask(stack.make_key("users:read")["key"]) == b"HTTP/1.1 403 "
     assert ask(stack.admin_key) == b"HTTP/1.1 100 "
+
+
+def test_too_large_over_http2(stack, tmp_path):
+    """The client hears 413, although it could not send all of its body."""
+    large = tmp_path / "large.json"
+    large.write_bytes(padded(EDGE * 4))
+    for more in ([], ["-H", "Transfer-Encoding: chunked"]):
+        done = subprocess.run(["curl", "-s", "--http2-prior-knowledge", "-w", "\n%{http_code} %{http_version}", *more,
+                               "-H", f"Authorization: Bearer {stack.admin_key}", "-H", "Content-Type: application/json",
+                               "--data-binary", f"@{large}", f"{stack.address}/v1/api-keys"],
+                              capture_output=True, text=True)
+        body, _, status = done.stdout.rpartition("\n")
+        assert (status, json.loads(body)["code"]) == ("413 2", "body_too_large"), done
