@@ -558,6 +558,20 @@ apr_status_t ak_dbd_exec_text(ak_dbd_handle_t *h, const char *sql, apr_pool_t *p
     return run_text(h, sql);
 }
 
+apr_status_t ak_dbd_use_wal(ak_dbd_handle_t *h)
+{
+    apr_dbd_results_t *res = NULL; /* the mode comes back as a row, which an exec takes for a failure */
+    int code;
+
+    if (!h->db->sqlite)
+        return APR_SUCCESS;
+    if (h->broken || h->conn == NULL)
+        return APR_EGENERAL;
+    h->stale = 1;
+    code = apr_dbd_select(h->db->driver, h->pool, h->conn, &res, "PRAGMA journal_mode = WAL", 1);
+    return code == 0 ? APR_SUCCESS : failed(h, "journal_mode", code, NULL, 0);
+}
+
 /* --- transactions: as SQL, because the pgsql driver's own call crashes on a dead handle --- */
 
 /* Open a transaction in which what is prepared is good.  APR_EAGAIN: the handle is too old. */

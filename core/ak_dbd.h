@@ -59,6 +59,10 @@ apr_status_t ak_dbd_exec(ak_dbd_handle_t *h, ak_sql_e statement, const char *con
 /* One statement of SQL text, no ";" behind it: for migrations only. */
 apr_status_t ak_dbd_exec_text(ak_dbd_handle_t *h, const char *sql, apr_pool_t *p);
 
+/* Have an SQLite database of ours keep its log beside it (WAL), so that readers and a writer
+ * work side by side; one restored from a dump has forgotten it.  Nothing on PostgreSQL. */
+apr_status_t ak_dbd_use_wal(ak_dbd_handle_t *h);
+
 /* On SQLite a transaction takes the write lock at once (BEGIN IMMEDIATE). */
 apr_status_t ak_dbd_begin(ak_dbd_handle_t *h, apr_pool_t *p);
 apr_status_t ak_dbd_commit(ak_dbd_handle_t *h, apr_pool_t *p);

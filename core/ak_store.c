@@ -221,7 +221,6 @@ apr_status_t ak_store_check(ak_store_t *store, const char **why, apr_pool_t *p)
 {
     ak_dbd_handle_t *h;
     apr_status_t rv;
-    ak_rows_t rows;
     int version = 0;
 
     *why = NULL;
@@ -232,8 +231,8 @@ apr_status_t ak_store_check(ak_store_t *store, const char **why, apr_pool_t *p)
         rv = read_version(store, h, &version, why, p);
         if (rv == APR_SUCCESS)
             rv = judge_version(store, version, why, p);
-        if (rv == APR_SUCCESS && ak_dbd_is_sqlite(store->db))
-            rv = ak_dbd_select(h, AK_SQL_JOURNAL_WAL, NULL, &rows, p);
+        if (rv == APR_SUCCESS)
+            rv = ak_dbd_use_wal(h);
         ak_dbd_release(h);
     }
     if (rv != APR_SUCCESS && *why == NULL)
@@ -297,7 +296,6 @@ apr_status_t ak_store_migrate(ak_store_t *store, int *from, int *to, const char 
     ak_dbd_handle_t *h;
     apr_file_t *made;
     apr_status_t rv;
-    ak_rows_t rows;
 
     *why = NULL;
     *from = *to = 0;
@@ -312,8 +310,8 @@ apr_status_t ak_store_migrate(ak_store_t *store, int *from, int *to, const char 
     rv = ak_dbd_acquire(store->db, &h);
     if (rv == APR_SUCCESS) {
         rv = migrate_handle(store, h, from, to, why, p);
-        if (rv == APR_SUCCESS && ak_dbd_is_sqlite(store->db))
-            rv = ak_dbd_select(h, AK_SQL_JOURNAL_WAL, NULL, &rows, p);
+        if (rv == APR_SUCCESS)
+            rv = ak_dbd_use_wal(h);
         ak_dbd_release(h);
     }
     if (rv != APR_SUCCESS && *why == NULL)

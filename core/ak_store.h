@@ -218,6 +218,15 @@ apr_status_t ak_store_usage(ak_store_t *store, const ak_usage_filter_t *filter, 
 apr_status_t ak_store_networks(ak_store_t *store, const char *key_id, ak_network_t **rows, int *count,
                                apr_pool_t *p);
 
+/* The processes that wrote events, and which of their events are counted: all up to
+ * contiguous, and the runs "first-last" or "first-last@since" in beyond. */
+typedef struct {
+    const char *name, *beyond;
+    apr_uint64_t contiguous, lost;
+    apr_int64_t first_seen, last_seen;
+} ak_producer_t;
+apr_status_t ak_store_producers(ak_store_t *store, ak_producer_t **rows, int *count, apr_pool_t *p);
+
 typedef struct {
     const char *account_id, *key_id, *kind, *status, *severity, *after; /* NULL: any */
     int limit;

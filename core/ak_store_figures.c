@@ -89,6 +89,27 @@ apr_status_t ak_store_networks(ak_store_t *store, const char *key_id, ak_network
     return APR_SUCCESS;
 }
 
+apr_status_t ak_store_producers(ak_store_t *store, ak_producer_t **result, int *count, apr_pool_t *p)
+{
+    ak_rows_t rows;
+    apr_status_t rv = ak_store_select(store, AK_SQL_PRODUCERS, NULL, &rows, p);
+
+    *count = 0;
+    if (rv != APR_SUCCESS)
+        return rv;
+    *count = rows.count;
+    *result = apr_pcalloc(p, (rows.count + 1) * sizeof **result);
+    for (int i = 0; i < rows.count; i++) {
+        (*result)[i].name = ak_rows_text(&rows, i, 0);
+        (*result)[i].contiguous = (apr_uint64_t)ak_rows_number(&rows, i, 1, 0);
+        (*result)[i].beyond = ak_rows_text(&rows, i, 2);
+        (*result)[i].lost = (apr_uint64_t)ak_rows_number(&rows, i, 3, 0);
+        (*result)[i].first_seen = ak_rows_number(&rows, i, 4, 0);
+        (*result)[i].last_seen = ak_rows_number(&rows, i, 5, 0);
+    }
+    return APR_SUCCESS;
+}
+
 /* --- alerts ------------------------------------------------------------------------------- */
 
 static ak_alert_t *alert_of(const ak_rows_t *rows, int row, apr_pool_t *p)

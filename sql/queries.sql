@@ -22,12 +22,6 @@ FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite!_%%' ESCAPE '!
 SELECT COUNT(*), SUM(CASE WHEN table_name IN ('schema_version', 'api_keys', 'change_log') THEN 1 ELSE 0 END)
 FROM information_schema.tables WHERE table_schema = current_schema()
 
--- WAL lets readers and a writer work side by side; a database restored from a dump has lost it.
--- name: journal_wal
--- driver: sqlite3
--- scan: reads no table
-PRAGMA journal_mode = WAL
-
 -- name: schema_version
 SELECT COALESCE(MAX(version), 0) FROM schema_version
 
@@ -262,6 +256,10 @@ SELECT start, decision, SUM(requests) FROM usage_day
 WHERE start >= CAST(%s AS BIGINT) AND start < CAST(%s AS BIGINT)
   AND (CAST(%s AS TEXT) IS NULL OR environment = %s)
 GROUP BY start, decision ORDER BY start, decision
+
+-- name: producers
+-- scan: all are wanted, one row for each process that wrote events and is not forgotten
+SELECT producer, contiguous, beyond, lost, first_seen, last_seen FROM producers ORDER BY last_seen DESC
 
 -- name: networks_of_key
 SELECT network, first_seen, last_seen, requests FROM known_networks WHERE key_id = %s
