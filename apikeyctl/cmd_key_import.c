@@ -247,7 +247,8 @@ static int run_import(ctl_t *ctl)
 }
 
 const ctl_command_t cmd_key_import[] = {
-    {.group = "key", .name = "import", .run = run_import, .summary = "bring keys over by their SHA-256, from standard input",
+    {.group = "key", .name = "import", .run = run_import,
+     .summary = "bring keys over by their SHA-256, from standard input",
      .more = "Each line is a JSON object: sha256 (of the old key, in hexadecimal), name, permissions, and\n"
              "if wanted description, expires_at, environment, allowed_ips, account_id. Either every line is\n"
              "right, or nothing is stored. Such keys work where APIKeyAcceptImported is On.",

@@ -87,7 +87,8 @@ static int run_verify(ctl_t *ctl)
 }
 
 const ctl_command_t cmd_key_verify[] = {
-    {.group = "key", .name = "verify", .run = run_verify, .summary = "is the key on standard input well formed and good?",
+    {.group = "key", .name = "verify", .run = run_verify,
+     .summary = "is the key on standard input well formed and good?",
      .more = "Exit status 0: it is (with --offline: its form and checksum are right); 1: it is not. The\n"
              "key is never shown.",
      .options = {{"offline", NULL, "look at form and checksum alone, not into the database"}}},

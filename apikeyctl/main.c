@@ -1,4 +1,4 @@
-/* apikeyctl - look after API keys, accounts and events from the command line
+/* main - apikeyctl: look after API keys, accounts and events from the command line
  *
  * usage: apikeyctl [-c FILE] [--json] COMMAND [OPTION...] [OPERAND...]
  *
@@ -63,8 +63,8 @@ static int help_all(apr_pool_t *p, const char *group)
 
 static int help_command(apr_pool_t *p, const ctl_command_t *c)
 {
-    printf("usage: apikeyctl %s%s%s%s%s\n\n%s\n", full_name(c, p), c->options[0].name != NULL ? " [OPTION...]" : "",
-           c->operands != NULL ? " " : "", c->operands != NULL ? c->operands : "", "", c->summary);
+    printf("usage: apikeyctl %s%s%s%s\n\n%s\n", full_name(c, p), c->options[0].name != NULL ? " [OPTION...]" : "",
+           c->operands != NULL ? " " : "", c->operands != NULL ? c->operands : "", c->summary);
     if (c->more != NULL)
         printf("%s\n", c->more);
     if (c->options[0].name != NULL)
@@ -145,13 +145,13 @@ static const apr_getopt_option_t *option_table(const ctl_command_t *command, apr
 static int read_options(ctl_t *ctl, apr_getopt_t *os, const ctl_command_t *command, int *help)
 {
     const apr_getopt_option_t *table = option_table(command, ctl->p);
-    complaint_t complaint = {""};
+    complaint_t *complaint = apr_pcalloc(ctl->p, sizeof *complaint);
     const char *value;
     int which;
     apr_status_t rv;
 
     os->errfn = complain;
-    os->errarg = &complaint;
+    os->errarg = complaint;
     while ((rv = apr_getopt_long(os, table, &which, &value)) == APR_SUCCESS) {
         if (which == 'c')
             ctl->conf_file = value;
@@ -166,7 +166,7 @@ static int read_options(ctl_t *ctl, apr_getopt_t *os, const ctl_command_t *comma
     }
     if (rv == APR_EOF)
         return CTL_DONE;
-    return ctl_fail(ctl, CTL_USAGE, "%s; see apikeyctl %s--help", problem_of(&complaint),
+    return ctl_fail(ctl, CTL_USAGE, "%s; see apikeyctl %s--help", problem_of(complaint),
                     command != NULL ? apr_pstrcat(ctl->p, full_name(command, ctl->p), " ", NULL) : "");
 }
 

@@ -361,7 +361,7 @@ START_TEST(pages_show_each_key_once_newest_first)
         scratch_add_key(apr_psprintf(P, "key_%02d", i));
     while ((count = list(&filter, &keys)) > 0) {
         for (int i = 0; i < count; i++, total++) {
-            int n = atoi(keys[i]->id + 4);
+            int n = (int)strtol(keys[i]->id + 4, NULL, 10);
 
             ck_assert_int_eq(n, 29 - total);
             ck_assert_int_eq(seen[n]++, 0);

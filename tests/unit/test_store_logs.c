@@ -258,7 +258,8 @@ START_TEST(figures_are_those_that_were_asked_for)
         usage(f, &sum);
         ck_assert_int_eq(sum, 913);
     }
-    scratch_sql("INSERT INTO known_networks VALUES ('key_a', '192.0.2.0/24', 1, 5, 7), ('key_a', '2001:db8::/48', 2, 9, 1)");
+    scratch_sql("INSERT INTO known_networks VALUES ('key_a', '192.0.2.0/24', 1, 5, 7),"
+                " ('key_a', '2001:db8::/48', 2, 9, 1)");
     ck_assert_int_eq(ak_store_networks(STORE, "key_a", &networks, &count, P), APR_SUCCESS);
     ck_assert_int_eq(count, 2);
     ck_assert_str_eq(networks[0].network, "2001:db8::/48");
