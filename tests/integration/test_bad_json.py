@@ -14,12 +14,15 @@ NOT_JSON = {
     "a comment": b'{"name":"x"/* */}', "a trailing comma": b'{"name":"x",}', "no colon": b'{"name" "x"}',
     "two objects": b'{"name":"x"}{"name":"y"}', "trailing text": b'{"name":"x"} x', "a NUL behind": b'{"name":"x"}\0',
     "a NUL within": b'{"name":"a\0b"}', "an escaped NUL": b'{"name":"a\\u0000b"}',
-    "an escaped NUL in a name": b'{"na\\u0000me":"x"}', "a bell": b'{"name":"a\x07b"}', "a raw newline": b'{"name":"a\nb"}',
+    "an escaped NUL in a name": b'{"na\\u0000me":"x"}', "a bell": b'{"name":"a\x07b"}',
+    "a raw newline": b'{"name":"a\nb"}',
     "a byte order mark": b'\xef\xbb\xbf{"name":"x"}', "UTF-16": '{"name":"x"}'.encode("utf-16"),
-    "Latin-1": '{"name":"é"}'.encode("latin-1"), "overlong": b'{"name":"\xc0\xaf"}', "cut UTF-8": b'{"name":"\xe2\x82"}',
+    "Latin-1": '{"name":"é"}'.encode("latin-1"), "overlong": b'{"name":"\xc0\xaf"}',
+    "cut UTF-8": b'{"name":"\xe2\x82"}',
     "an encoded surrogate": b'{"name":"\xed\xa0\x80"}', "past U+10FFFF": b'{"name":"\xf4\x90\x80\x80"}',
     "a lone high surrogate": b'{"name":"\\ud800"}', "a lone low surrogate": b'{"name":"\\udc00x"}',
-    "swapped surrogates": b'{"name":"\\udc00\\ud800"}', "a bad escape": b'{"name":"\\x41"}', "half an escape": b'{"name":"\\u12"}',
+    "swapped surrogates": b'{"name":"\\udc00\\ud800"}', "a bad escape": b'{"name":"\\x41"}',
+    "half an escape": b'{"name":"\\u12"}',
     "doubled members": b'{"name":"x","name":"x"}', "doubled by escape": b'{"name":"x","n\\u0061me":"y"}',
     "doubled deep down": b'{"name":"x","rate_limit":{"per_hour":1,"per_hour":2}}',
     "a huge integer": b'{"name":"x","rate_limit":{"per_hour":' + b"9" * 400 + b"}}",
@@ -35,14 +38,17 @@ NOT_JSON = {
 # Well-formed JSON of wrong types and sizes, where an object with proper members is wanted.
 WRONG = {
     "nothing": {}, "numbers": {"name": 1, "permissions": 2}, "booleans": {"name": True, "permissions": False},
-    "arrays": {"name": ["x"], "permissions": [["tasks:read"]]}, "objects": {"name": {}, "permissions": {"0": "tasks:read"}},
+    "arrays": {"name": ["x"], "permissions": [["tasks:read"]]},
+    "objects": {"name": {}, "permissions": {"0": "tasks:read"}},
     "nulls": {"name": None, "permissions": None}, "a large negative": {"name": -2**63},
-    "prototype": {"__proto__": {"name": "x"}, "constructor": 1}, "names alike": {"Name": "x", "NAME": "y", " name": "z"},
+    "prototype": {"__proto__": {"name": "x"}, "constructor": 1},
+    "names alike": {"Name": "x", "NAME": "y", " name": "z"},
     "many members": {f"m{number}": number for number in range(3000)}, "a long name": {"x" * 60000: 1},
     "a long text": {"name": "x" * 60000}, "many permissions": {"name": "x", "permissions": ["tasks:read"] * 4000},
     "injection": {"name": "x", "permissions": ["tasks:read'; DROP TABLE api_keys; --"]},
     "formats": {"%s%n": "%s%n%p", "name": 5}, "expiry": {"name": "x", "expires_at": {"$date": 5}},
-    "dates": {"name": "x", "expires_at": "9999-99-99T99:99:99Z"}, "year 10000": {"name": "x", "expires_at": "10000-01-01T00:00:00Z"},
+    "dates": {"name": "x", "expires_at": "9999-99-99T99:99:99Z"},
+    "year 10000": {"name": "x", "expires_at": "10000-01-01T00:00:00Z"},
     "limits": {"name": "x", "rate_limit": {"per_hour": 2**62, "per_minute": -2**62}},
 }
 
@@ -105,7 +111,8 @@ def padded(size):
     return body + b" " * (size - len(body) - 1) + b"}"
 
 
-@pytest.mark.parametrize("size, status", [(EDGE - 1, 201), (EDGE, 201), (EDGE + 1, 413), (EDGE * 2, 413), (EDGE * 40, 413)])
+@pytest.mark.parametrize("size, status", [
+    (EDGE - 1, 201), (EDGE, 201), (EDGE + 1, 413), (EDGE * 2, 413), (EDGE * 40, 413)])
 def test_the_edge_of_the_size(stack, size, status):
     answer = send(stack, ("POST", "/v1/api-keys"), padded(size))
     assert answer.status == status
@@ -142,7 +149,8 @@ def test_a_problem_repeats_nothing_of_a_broken_body(stack):
 
 
 def test_odd_texts_are_kept_as_they_are(stack):
-    for text in ("🗝️ ключ 鍵", "\U0001F511", "\u202eabc", "</script><b>", "'; DROP TABLE api_keys; --", "%s%n%%", "\\", '"'):
+    for text in ("🗝️ ключ 鍵", "\U0001F511", "\u202eabc", "</script><b>",
+                 "'; DROP TABLE api_keys; --", "%s%n%%", "\\", '"'):
         made = stack.make_key(name=text, description=text)
         shown = stack.manage("GET", f"/v1/api-keys/{made['id']}").json()
         assert shown["name"] == shown["description"] == text

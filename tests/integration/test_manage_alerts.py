@@ -14,8 +14,8 @@ def raise_alert(stack, account="acct_default", kind="new_ip", severity="info", k
     """Write an alert as auditd does."""
     alert = "alert_" + "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(20))
     text = lambda value: "NULL" if value is None else f"'{value}'"
-    stack.sql("INSERT INTO alerts (id, kind, severity, account_id, key_id, subject, message, details, count, first_seen,"
-              f" last_seen) VALUES ('{alert}', '{kind}', '{severity}', {text(account)}, {text(key_id)}, "
+    stack.sql("INSERT INTO alerts (id, kind, severity, account_id, key_id, subject, message, details, count,"
+              f" first_seen, last_seen) VALUES ('{alert}', '{kind}', '{severity}', {text(account)}, {text(key_id)}, "
               f"'{subject or alert}', 'Something was seen.', '{{\"network\": \"192.0.2.0/24\"}}', 3, "
               "1767225600, 1767225700)")
     return alert

@@ -120,7 +120,8 @@ def test_rate_limits_are_a_keys(site):
 
 
 @pytest.mark.parametrize("headers, status", [
-    ({"Sec-Fetch-Site": "same-origin"}, 201), ({"Sec-Fetch-Site": "none"}, 201), ({"Sec-Fetch-Site": "cross-site"}, 403),
+    ({"Sec-Fetch-Site": "same-origin"}, 201), ({"Sec-Fetch-Site": "none"}, 201),
+    ({"Sec-Fetch-Site": "cross-site"}, 403),
     ({"Sec-Fetch-Site": "same-site"}, 403), ({"Origin": "OWN"}, 201), ({"Origin": "https://evil.example"}, 403),
     ({"Origin": "null"}, 403), ({"Origin": "OWN.evil.example"}, 403), ({}, 403), ({"X-Requested-With": "fetch"}, 201),
     ({"X-Requested-With": "fetch", "Sec-Fetch-Site": "cross-site"}, 403),

@@ -117,7 +117,8 @@ def test_what_belongs_to_the_caller_is_there(world):
             ("GET", f"/v1/api-keys/{mine}/networks", None, 200), ("GET", f"/v1/usage?key_id={mine}", None, 200),
             ("GET", f"/v1/api-keys?after={mine}", None, 200), ("GET", f"/v1/alerts/{alert}", None, 200),
             ("PATCH", f"/v1/alerts/{alert}", {"status": "resolved"}, 200),
-            ("GET", f"/v1/accounts/{world.ours}", None, 200), ("GET", f"/v1/api-keys?account_id={world.ours}", None, 200),
+            ("GET", f"/v1/accounts/{world.ours}", None, 200),
+            ("GET", f"/v1/api-keys?account_id={world.ours}", None, 200),
             ("POST", "/v1/api-keys", {"name": "x", "permissions": ["tasks:read"], "account_id": world.ours}, 201),
             ("POST", f"/v1/api-keys/{mine}/rotate", None, 201), ("DELETE", f"/v1/api-keys/{mine}", None, 204)]:
         answer = stack.manage(method, path, body, key=manager)
