@@ -109,6 +109,9 @@ def test_who_may_see_an_account(stack):
     key = stack.make_key("tasks:read", account_id=mine)["key"]
     assert stack.get(f"/v1/accounts/{mine}", key).json()["id"] == mine
     assert stack.get(f"/v1/accounts/{theirs}", key).status == 404
+    sandbox = stack.make_key("admin:*", account_id=mine, environment="test")["key"]
+    assert stack.get(f"/v1/accounts/{mine}", sandbox).status == 200
+    assert stack.get(f"/v1/accounts/{theirs}", sandbox).status == 404
     assert stack.get("/v1/accounts", key).code == "insufficient_scope"
     assert stack.manage("POST", "/v1/accounts", {"name": "x"}, key=key).code == "insufficient_scope"
     assert stack.manage("PATCH", f"/v1/accounts/{mine}", {"plan": "enterprise"}, key=key).code == "insufficient_scope"

@@ -1,4 +1,5 @@
 """Keys through the management endpoints: what is answered, what is remembered, who may."""
+import concurrent.futures
 import datetime
 import re
 from urllib.parse import quote
@@ -470,6 +471,37 @@ def test_a_key_may_rotate_itself(stack):
     made = stack.make_key("api-keys:write tasks:*")
     answer = stack.manage("POST", f"/v1/api-keys/{made['id']}/rotate", key=made["key"])
     assert answer.status == 201 and answer.json()["permissions"] == ["api-keys:write", "tasks:*"]
+
+
+def all_at_once(work, count=8):
+    """What work(number) returns for each number, all called at the same time."""
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        return list(pool.map(work, range(count)))
+
+
+def test_one_successor_however_many_ask(stack):
+    old = stack.make_key()
+    answers = all_at_once(lambda _: stack.manage("POST", f"/v1/api-keys/{old['id']}/rotate"))
+    assert sorted(answer.status for answer in answers) == [201] + [409] * 7
+    made = next(answer.json() for answer in answers if answer.status == 201)
+    assert stack.manage("GET", f"/v1/api-keys/{old['id']}").json()["rotated_to"] == made["id"]
+    assert stack.get("/v1/tasks", made["key"]).status == 200
+
+
+def test_one_key_for_an_idempotency_key(stack):
+    body, headers = {"name": "Once", "permissions": ["tasks:read"]}, {"Idempotency-Key": "all-at-once"}
+    answers = all_at_once(lambda _: stack.manage("POST", "/v1/api-keys", body, headers=headers))
+    assert sorted(answer.status for answer in answers) == [201] + [409] * 7
+    assert len({answer.json()["id"] for answer in answers}) == 1
+
+
+def test_no_change_is_lost(stack):
+    """Each change either was made on what it read, or says that it was not made."""
+    path = f"/v1/api-keys/{stack.make_key()['id']}"
+    answers = all_at_once(lambda number: stack.manage("PATCH", path, {"name": f"Name {number}"}))
+    assert {answer.status for answer in answers} <= {200, 409}
+    made = sum(answer.status == 200 for answer in answers)
+    assert made >= 1 and stack.manage("GET", path).header("ETag") == f'"{1 + made}"'
 
 
 # --- listed -----------------------------------------------------------------------------------
