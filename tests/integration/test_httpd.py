@@ -293,7 +293,7 @@ def test_http2(site):
     """Four requests at a time on one connection, by a client that speaks HTTP/2 only."""
     if site.env["MPM"] == "prefork":
         return expect_http1(site)
-    made = site.make_key()
+    made = site.make_key(account_id=site.make_account("professional"))
     done = subprocess.run(["node", "--input-type=module", "-e", HTTP2_CLIENT, site.address, made["key"]],
                           capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
