@@ -78,7 +78,7 @@ $(BUILD)/libapikey.a: $(CORE)
 
 # Only the module record is visible, so that no symbol of ours meets another module's.
 $(BUILD)/mod_apikey.so: $(MODULE) $(BUILD)/libapikey.a
-	$(CC) -shared $(LDFLAGS) -Wl,--exclude-libs,ALL -o $@ $^ $(CORE_LIBS)
+	$(CC) -shared $(LDFLAGS) -Wl,--version-script=mod_apikey/mod_apikey.map -o $@ $^ $(CORE_LIBS)
 
 $(BUILD)/apikey-auditd: $(AUDITD) $(BUILD)/libapikey.a
 	$(CC) $(LDFLAGS) -pie -o $@ $^ $(call PKG_LIBS,libmicrohttpd) $(CORE_LIBS) -lm
