@@ -63,12 +63,17 @@ static void remember(ak_dbd_t *db, const char *problem)
     apr_thread_mutex_unlock(db->lock);
 }
 
-/* Keep what the driver said: its first line, because PostgreSQL quotes the row in the next. */
-static void note(ak_dbd_handle_t *h, const char *said)
+/* The first line of what the driver said, because PostgreSQL quotes the row in the next. */
+static void take_line(char *line, apr_size_t size, const char *said)
 {
     apr_size_t len = strcspn(said, "\r\n");
 
-    apr_cpystrn(h->error, said, len < sizeof h->error ? len + 1 : sizeof h->error);
+    apr_cpystrn(line, said, len < size ? len + 1 : size);
+}
+
+static void note(ak_dbd_handle_t *h, const char *said)
+{
+    take_line(h->error, sizeof h->error, said);
     remember(h->db, h->error);
 }
 
@@ -84,15 +89,15 @@ static int holds_argument(const char *said, const char *const *args, int count)
  * ours.  The sqlite3 driver loses what SQLite said of a prepared one ("not an error"). */
 static apr_status_t failed(ak_dbd_handle_t *h, const char *name, int code, const char *const *args, int count)
 {
-    const char *said = apr_dbd_error(h->db->driver, h->conn, code);
-    char text[sizeof h->error];
+    char line[sizeof h->error];
 
-    if (holds_argument(said, args, count))
-        said = "refused, in words that hold a value";
-    else if (strcmp(said, "not an error") == 0)
-        said = "failed";
-    apr_snprintf(text, sizeof text, "%s: %s", name != NULL ? name : "statement", said);
-    note(h, text);
+    take_line(line, sizeof line, apr_dbd_error(h->db->driver, h->conn, code));
+    if (holds_argument(line, args, count))
+        apr_cpystrn(line, "refused, in words that hold a value", sizeof line);
+    else if (strcmp(line, "not an error") == 0)
+        apr_cpystrn(line, "failed", sizeof line);
+    apr_snprintf(h->error, sizeof h->error, "%s: %s", name != NULL ? name : "statement", line);
+    remember(h->db, h->error);
     h->broken = 1;
     h->busy = h->db->sqlite && code == DRIVER_BUSY;
     return APR_EGENERAL;
