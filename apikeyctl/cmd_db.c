@@ -11,7 +11,7 @@ static int answer_versions(ctl_t *ctl, int from, int to)
 /* A fresh site has one account, so that the first key has a home. */
 static apr_status_t make_default_account(ctl_t *ctl)
 {
-    ak_account_t account = {.id = CTL_ACCOUNT, .name = "Default", .plan = AK_PLAN_ENTERPRISE, .per_hour = AK_UNSET,
+    ak_account_t account = {.id = CTL_ACCOUNT, .name = "Default", .plan = AK_PLAN_PROFESSIONAL, .per_hour = AK_UNSET,
                             .per_minute = AK_UNSET, .quota_month = AK_UNSET};
     ak_account_t *existing;
     apr_status_t rv = ak_store_account_get(ctl->store, CTL_ACCOUNT, ctl->now, &existing, ctl->p);

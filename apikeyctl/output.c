@@ -83,7 +83,7 @@ static const char *shown(apr_pool_t *p, const json_t *value)
     case JSON_STRING:
         return json_string_value(value)[0] != '\0' ? json_string_value(value) : "-";
     case JSON_INTEGER:
-        return apr_psprintf(p, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+        return apr_psprintf(p, "%" APR_INT64_T_FMT, (apr_int64_t)json_integer_value(value));
     case JSON_TRUE:
         return "yes";
     case JSON_FALSE:

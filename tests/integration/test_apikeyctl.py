@@ -158,7 +158,7 @@ def test_db_init_may_be_repeated(bare):
     assert bare.json("db", "init") == {"from": 1, "to": 1, "changed": False}
     assert bare.json("key", "show", secret["id"])["name"] == "K"
     account = bare.json("account", "show", "acct_default")
-    assert (account["name"], account["plan"]) == ("Default", "enterprise")
+    assert (account["name"], account["plan"]) == ("Default", "professional")
     assert bare.json("db", "check") == {"database": "sqlite3", "schema": 1, "ok": True}
     assert bare.json("db", "migrate")["changed"] is False
 
@@ -207,6 +207,7 @@ def test_accounts(ctl):
     ctl.fails(REFUSED, "account", "set-plan", "acct_none", "free", says="there is no account acct_none")
     table = ctl.raw("account", "list").stdout.splitlines()
     assert table[0].split()[:3] == ["ID", "NAME", "PLAN"] and len(table) == 4
+    assert re.search(r"^quota_month +5000$", ctl.raw("account", "show", made["id"]).stdout, re.M)
 
 
 def test_accounts_over_pages(ctl):
@@ -219,6 +220,7 @@ def test_accounts_over_pages(ctl):
 # --- keys ---
 
 def test_a_key_is_made_and_its_secret_told_once(ctl):
+    ctl.json("account", "set-plan", "acct_default", "enterprise")
     done = ctl.raw("--json", "key", "create", "--account", "acct_default", "--name", "Integration",
                    "--permissions", "tasks:read,tasks:write", "--environment", "test", "--expires",
                    "2036-10-14T00:00:00+02:00", "--per-hour", "50", "--per-minute", "5", "--allowed-ips",
