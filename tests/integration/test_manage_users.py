@@ -145,3 +145,18 @@ def test_a_user_must_say_that_it_sends_json(site):
             headers["Content-Type"] = kind
         answer = site.request("POST", "/team/v1/api-keys", body=b'{"name":"x"}', headers=headers)
         assert (answer.status, answer.code) == (415, "unsupported_media_type")
+
+
+def test_a_budget_of_its_own(site):
+    """Management calls use up no window of the key, and their own budget none of its requests."""
+    key = site.make_key("api-keys:read tasks:read", account_id=site.account)["key"]
+    site.configure("APIKeyManageLimit 5\n" + SITE.replace("ACCOUNT", site.account))
+    answers = [site.get("/v1/api-keys", key) for _ in range(12)]  # over two minutes at most
+    refused = [answer for answer in answers if answer.status != 200]
+    assert 2 <= len(refused) <= 7 and answers[0].status == 200
+    for answer in refused:
+        assert (answer.status, answer.code) == (429, "rate_limit_exceeded")
+        assert 1 <= int(answer.header("Retry-After")) <= 60
+    spent = site.get("/v1/tasks", key)
+    assert spent.status == 200
+    assert int(spent.header("X-RateLimit-Limit")) - int(spent.header("X-RateLimit-Remaining")) == 1
