@@ -71,7 +71,7 @@ typedef struct {
     atomic_uint_fast64_t batches, batches_failed, events, repeats, quarantined;
     atomic_uint_fast64_t refused_token, refused_size, alerts_raised, notes_sent, notes_failed;
     atomic_int_fast64_t last_commit_sec, lag_ms;
-    atomic_int database_ok;
+    atomic_int database_ok, in_hand; /* in_hand: batches that are being read or worked on */
 } metrics_t;
 
 typedef struct engine_t {
@@ -147,7 +147,9 @@ apr_status_t batch_take(engine_t *engine, const char *body, apr_size_t len, apr_
                         batch_result_t *result, apr_pool_t *p);
 
 /* --- dedupe.c: which events have been counted -------------------------------------------- */
-#define PRODUCER_RANGES 256 /* runs of events beyond the first gap that are remembered */
+/* Runs of events beyond the first gap that are remembered.  syslog-ng deals lines out to
+ * its workers in turn, so a batch may hold every second event of a producer. */
+#define PRODUCER_RANGES 65536
 
 typedef struct {
     apr_uint64_t first, last;
@@ -157,21 +159,27 @@ typedef struct {
 typedef struct producer_t {
     char name[AK_PRODUCER_MAX + 1];
     apr_uint64_t contiguous;  /* all events up to this one have been counted */
-    range_t range[PRODUCER_RANGES + 1];
+    range_t *range;           /* the first one; behind it in order, with room on both sides */
     int count;
+    range_t *room;            /* where the ranges are kept, in pool */
+    int room_count;
     apr_uint64_t lost;        /* told as lost and not come since */
     apr_uint64_t given_up;    /* of gaps that were forgotten for want of room, not yet told */
     apr_int64_t first_seen;
     int recovered;            /* a gap that was told has been filled */
+    apr_pool_t *pool;
 } producer_t;
 
+producer_t *producer_make(const char *name, apr_pool_t *pool);
 /* Is event seq new?  It is counted from now on. */
 int producer_take(producer_t *producer, apr_uint64_t seq, apr_int64_t now_sec);
 /* Tell the gaps that are known for longer than grace: how many events are lost in them. */
 apr_uint64_t producer_tell_gaps(producer_t *producer, apr_int64_t now_sec, int grace_sec);
 /* Since when the oldest gap that is not told is known; 0: there is none. */
 apr_int64_t producer_gap_since(const producer_t *producer);
-/* The ranges as text ("5-7@1760437800 9-9"), and back.  APR_EINVAL: not such a text. */
+/* The ranges as text, and back.  APR_EINVAL: not such a text.  A range is the length of the
+ * gap before it, its own length, since when the gap is known, and how often that comes in
+ * succession: behind 4, "1+3@1760437800 1+1x2" is 6-8 (its gap not told yet), 10 and 12. */
 const char *producer_ranges_text(const producer_t *producer, apr_pool_t *pool);
 apr_status_t producer_ranges_parse(producer_t *producer, const char *text);
 

@@ -5,6 +5,7 @@
  * open for longer than the grace is told, and still filled if its events come late.
  */
 #include <apr_strings.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,16 +30,44 @@ static int find_range(const producer_t *p, apr_uint64_t seq)
     return low;
 }
 
+/* Move the shorter side: what fills gaps comes in order and takes them from the front. */
 static void remove_range(producer_t *p, int at)
 {
-    memmove(&p->range[at], &p->range[at + 1], sizeof(range_t) * (apr_size_t)(p->count - at - 1));
+    if (at < p->count / 2) {
+        memmove(p->range + 1, p->range, sizeof(range_t) * (apr_size_t)at);
+        p->range++;
+    } else {
+        memmove(p->range + at, p->range + at + 1, sizeof(range_t) * (apr_size_t)(p->count - at - 1));
+    }
     p->count--;
 }
 
-static void insert_range(producer_t *p, int at, apr_uint64_t seq, apr_int64_t since_sec)
+/* Make room at both ends, in a place twice as large where this one is half full. */
+static void make_room(producer_t *p)
 {
-    memmove(&p->range[at + 1], &p->range[at], sizeof(range_t) * (apr_size_t)(p->count - at));
-    p->range[at] = (range_t){seq, seq, since_sec};
+    int room_count = 2 * p->count >= p->room_count ? 2 * p->room_count + 64 : p->room_count;
+    range_t *room = room_count > p->room_count ? apr_palloc(p->pool, sizeof(range_t) * (apr_size_t)room_count)
+                                               : p->room;
+    range_t *range = room + (room_count - p->count) / 2;
+
+    if (p->count > 0)
+        memmove(range, p->range, sizeof(range_t) * (apr_size_t)p->count);
+    p->room = room;
+    p->room_count = room_count;
+    p->range = range;
+}
+
+static void insert_range(producer_t *p, int at, range_t fresh)
+{
+    if (p->range == p->room || p->range + p->count == p->room + p->room_count)
+        make_room(p);
+    if (at < p->count / 2) {
+        p->range--;
+        memmove(p->range, p->range + 1, sizeof(range_t) * (apr_size_t)at);
+    } else {
+        memmove(p->range + at + 1, p->range + at, sizeof(range_t) * (apr_size_t)(p->count - at));
+    }
+    p->range[at] = fresh;
     p->count++;
 }
 
@@ -87,7 +116,7 @@ static void place(producer_t *p, int at, apr_uint64_t seq, apr_int64_t now_sec)
         p->range[at].first = seq;
     } else {
         /* the gap before it is as old as the one that it stands in */
-        insert_range(p, at, seq, at < p->count ? p->range[at].since_sec : now_sec);
+        insert_range(p, at, (range_t){seq, seq, at < p->count ? p->range[at].since_sec : now_sec});
     }
 }
 
@@ -139,56 +168,99 @@ apr_int64_t producer_gap_since(const producer_t *p)
     return oldest;
 }
 
+/* --- the ranges as text: pure ---------------------------------------------------------- */
+
+typedef struct {
+    apr_uint64_t gap, len, since, times;
+} item_t;
+
+static item_t item_of(const producer_t *p, int i)
+{
+    const range_t *r = &p->range[i];
+    apr_uint64_t before = i > 0 ? p->range[i - 1].last : p->contiguous;
+
+    return (item_t){r->first - before - 1, r->last - r->first + 1, (apr_uint64_t)r->since_sec, 1};
+}
+
+static const char *item_text(const item_t *item, apr_pool_t *pool)
+{
+#define N "%" APR_UINT64_T_FMT
+    return apr_pstrcat(pool, apr_psprintf(pool, N "+" N, item->gap, item->len),
+                       item->since ? apr_psprintf(pool, "@" N, item->since) : "",
+                       item->times > 1 ? apr_psprintf(pool, "x" N, item->times) : "", NULL);
+#undef N
+}
+
 const char *producer_ranges_text(const producer_t *producer, apr_pool_t *pool)
 {
-    apr_array_header_t *parts = apr_array_make(pool, producer->count + 1, sizeof(const char *));
+    apr_array_header_t *parts = apr_array_make(pool, 8, sizeof(const char *));
 
-    for (int i = 0; i < producer->count; i++) {
-        const range_t *r = &producer->range[i];
-        APR_ARRAY_PUSH(parts, const char *) =
-            r->since_sec ? apr_psprintf(pool, "%" APR_UINT64_T_FMT "-%" APR_UINT64_T_FMT "@%" APR_INT64_T_FMT,
-                                        r->first, r->last, r->since_sec)
-                         : apr_psprintf(pool, "%" APR_UINT64_T_FMT "-%" APR_UINT64_T_FMT, r->first, r->last);
+    for (int i = 0; i < producer->count;) {
+        item_t item = item_of(producer, i), next;
+
+        while (++i < producer->count) {
+            next = item_of(producer, i);
+            if (next.gap != item.gap || next.len != item.len || next.since != item.since)
+                break;
+            item.times++;
+        }
+        APR_ARRAY_PUSH(parts, const char *) = item_text(&item, pool);
     }
     return apr_array_pstrcat(pool, parts, ' ');
 }
 
-/* Digits at *text, which moves behind them. */
-static int take_digits(const char **text, apr_uint64_t *out)
+/* A number from 1 at *text, which moves behind it. */
+static int take_number(const char **text, apr_uint64_t *out)
 {
     char *end;
 
-    if (**text < '0' || **text > '9')
+    if (**text < '1' || **text > '9')
         return 0;
+    errno = 0;
     *out = strtoull(*text, &end, 10);
     *text = end;
-    return 1;
+    return errno == 0 && *out <= APR_INT64_MAX;
 }
 
-static int take_range(const char **text, apr_uint64_t after, range_t *r)
+static int take_item(const char **text, item_t *item)
 {
-    apr_uint64_t since = 0;
-
-    if (!take_digits(text, &r->first) || *(*text)++ != '-' || !take_digits(text, &r->last))
+    *item = (item_t){.times = 1};
+    if (!take_number(text, &item->gap) || *(*text)++ != '+' || !take_number(text, &item->len))
         return 0;
     if (**text == '@') {
         ++*text;
-        if (!take_digits(text, &since) || since == 0)
+        if (!take_number(text, &item->since))
             return 0;
     }
-    r->since_sec = (apr_int64_t)since;
-    return r->first > after + 1 && r->last >= r->first;
+    if (**text == 'x') {
+        ++*text;
+        return take_number(text, &item->times);
+    }
+    return 1;
+}
+
+static int append_item(producer_t *p, const item_t *item)
+{
+    for (apr_uint64_t i = 0; i < item->times; i++) {
+        apr_uint64_t before = p->count > 0 ? p->range[p->count - 1].last : p->contiguous;
+
+        if (p->count == PRODUCER_RANGES || item->gap > APR_INT64_MAX - before ||
+            item->len > APR_INT64_MAX - before - item->gap)
+            return 0;
+        insert_range(p, p->count, (range_t){before + item->gap + 1, before + item->gap + item->len,
+                                            (apr_int64_t)item->since});
+    }
+    return 1;
 }
 
 apr_status_t producer_ranges_parse(producer_t *p, const char *text)
 {
-    apr_uint64_t after = p->contiguous;
+    item_t item;
 
     p->count = 0;
     while (*text != '\0') {
-        if (p->count == PRODUCER_RANGES || !take_range(&text, after, &p->range[p->count]))
+        if (!take_item(&text, &item) || !append_item(p, &item))
             return APR_EINVAL;
-        after = p->range[p->count++].last;
         if (*text == ' ' && text[1] != '\0')
             text++;
         else if (*text != '\0')
@@ -197,17 +269,25 @@ apr_status_t producer_ranges_parse(producer_t *p, const char *text)
     return APR_SUCCESS;
 }
 
+producer_t *producer_make(const char *name, apr_pool_t *pool)
+{
+    producer_t *p = apr_pcalloc(pool, sizeof(*p));
+
+    apr_cpystrn(p->name, name, sizeof(p->name));
+    p->pool = pool;
+    return p;
+}
+
 /* --- in SQL ---------------------------------------------------------------------------- */
 
 apr_status_t dedupe_load(tx_t *tx, const char *name, producer_t **out)
 {
-    producer_t *p = apr_pcalloc(tx->p, sizeof(*p));
+    producer_t *p = producer_make(name, tx->p);
     ak_rows_t rows;
     apr_status_t rv = TX_SELECT(tx, AK_SQL_AUD_PRODUCER_GET, &rows, name);
 
     if (rv != APR_SUCCESS)
         return rv;
-    apr_cpystrn(p->name, name, sizeof(p->name));
     p->first_seen = tx->now_sec;
     if (rows.count > 0) {
         p->contiguous = (apr_uint64_t)ak_rows_number(&rows, 0, 0, 0);

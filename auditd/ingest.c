@@ -14,6 +14,7 @@
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "ak_digest.h"
@@ -29,13 +30,12 @@ typedef enum MHD_Result answer_t;
 struct ingest_t {
     engine_t *engine;
     struct MHD_Daemon *daemon;
-    atomic_int active;   /* requests being read or worked on */
     atomic_int stopping;
 };
 
 typedef struct {
     int refused;         /* an answer is under way already */
-    int counted;         /* among the active */
+    int counted;         /* among the batches in hand */
     apr_size_t max;
     char *body;
     apr_size_t len, room;
@@ -142,7 +142,7 @@ static answer_t begin_batch(struct ingest_t *ingest, struct MHD_Connection *c, r
         return unavailable(c, "ending\n");
     r->refused = 0;
     r->counted = 1;
-    atomic_fetch_add(&ingest->active, 1);
+    atomic_fetch_add(&ingest->engine->metrics.in_hand, 1);
     return MHD_YES;
 }
 
@@ -280,7 +280,7 @@ static void completed(void *data, struct MHD_Connection *c, void **state, enum M
     if (!r)
         return;
     if (r->counted)
-        atomic_fetch_sub(&ingest->active, 1);
+        atomic_fetch_sub(&ingest->engine->metrics.in_hand, 1);
     free(r->body);
     free(r);
     *state = NULL;
@@ -302,7 +302,7 @@ apr_status_t ingest_start(struct ingest_t **out, engine_t *engine, const char **
     const settings_t *s = engine->settings;
     struct ingest_t *ingest = apr_pcalloc(p, sizeof(*ingest));
     unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL |
-                     MHD_USE_ERROR_LOG;
+                     MHD_USE_ERROR_LOG | MHD_USE_ITC; /* without it nothing can be quiesced */
     apr_sockaddr_t *address;
     apr_status_t rv = apr_sockaddr_info_get(&address, s->listen_host, APR_UNSPEC, s->listen_port, 0, p);
 
@@ -330,8 +330,10 @@ void ingest_stop(struct ingest_t *ingest)
 {
     MHD_socket listener = MHD_quiesce_daemon(ingest->daemon);
 
+    if (listener != MHD_INVALID_SOCKET)
+        shutdown(listener, SHUT_RDWR); /* closed only when no thread can look at it */
     atomic_store(&ingest->stopping, 1);
-    for (int i = 0; i < FAREWELL_SEC * 100 && atomic_load(&ingest->active) > 0; i++)
+    for (int i = 0; i < FAREWELL_SEC * 100 && atomic_load(&ingest->engine->metrics.in_hand) > 0; i++)
         apr_sleep(apr_time_from_msec(10));
     MHD_stop_daemon(ingest->daemon);
     if (listener != MHD_INVALID_SOCKET)

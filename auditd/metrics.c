@@ -36,11 +36,13 @@ const char *metrics_text(engine_t *engine, apr_pool_t *p)
     return apr_psprintf(p, "%s"
         "# HELP apikey_auditd_database_up Whether the last transaction succeeded.\n"
         "# TYPE apikey_auditd_database_up gauge\napikey_auditd_database_up %d\n"
+        "# HELP apikey_auditd_batches_in_hand Batches that are being read or worked on.\n"
+        "# TYPE apikey_auditd_batches_in_hand gauge\napikey_auditd_batches_in_hand %d\n"
         "# HELP apikey_auditd_last_commit_timestamp_seconds When a transaction last succeeded.\n"
         "# TYPE apikey_auditd_last_commit_timestamp_seconds gauge\n"
         "apikey_auditd_last_commit_timestamp_seconds %" APR_INT64_T_FMT "\n"
         "# HELP apikey_auditd_lag_seconds Age of the newest event of the last batch when it was committed.\n"
         "# TYPE apikey_auditd_lag_seconds gauge\napikey_auditd_lag_seconds %.3f\n",
-        text, atomic_load(&m->database_ok), (apr_int64_t)atomic_load(&m->last_commit_sec),
+        text, atomic_load(&m->database_ok), atomic_load(&m->in_hand), (apr_int64_t)atomic_load(&m->last_commit_sec),
         (double)atomic_load(&m->lag_ms) / 1000.0);
 }
