@@ -155,6 +155,8 @@ install: build
 	install -m 644 $(BUILD)/mod_apikey.so "$(MODULES_DIR)"
 	install -m 755 $(BUILD)/apikeyctl "$(DESTDIR)$(PREFIX)/bin"
 	install -m 755 $(BUILD)/apikey-auditd "$(DESTDIR)$(PREFIX)/sbin"
+	install -d "$(DESTDIR)$(PREFIX)/share/mod-apikey"
+	cp -R dashboard "$(DESTDIR)$(PREFIX)/share/mod-apikey/"
 	install -m 644 conf/*.in README.md LICENSE NOTICE "$(DESTDIR)$(PREFIX)/share/doc/mod-apikey/examples"
 	echo "LoadModule apikey_module $(PREFIX)/lib/apache2/modules/mod_apikey.so" \
 	    > "$(DESTDIR)/etc/apache2/mods-available/apikey.load"

@@ -10,9 +10,9 @@ const PATIENCE_MS = 30000;
 export class ApiError extends Error {
     constructor(message, facts = {}) {
         super(message);
-        this.status = facts.status ?? 0;    // 0: no answer came
+        this.status = facts.status ?? 0; // 0: no answer came
         this.code = facts.code ?? "";
-        this.errors = facts.errors ?? [];   // of fields: {field, message}
+        this.errors = facts.errors ?? []; // of fields: {field, message}
         this.problem = facts.problem ?? {};
     }
 }
@@ -59,9 +59,11 @@ async function send(method, path, options) {
         return { answer, text: answer.type === "opaqueredirect" ? "" : await answer.text() };
     } catch (error) {
         if (options.signal?.aborted) throw new DOMException("The page was left.", "AbortError");
-        throw new ApiError(limit.aborted
-            ? "The server did not answer within 30 seconds. Try again in a moment."
-            : "The server cannot be reached. Check your connection, then try again.");
+        throw new ApiError(
+            limit.aborted
+                ? "The server did not answer within 30 seconds. Try again in a moment."
+                : "The server cannot be reached. Check your connection, then try again.",
+        );
     } finally {
         limit.removeEventListener("abort", abort);
         options.signal?.removeEventListener("abort", abort);
@@ -79,17 +81,24 @@ function parse(text) {
 function advice(answer, message) {
     const wait = Number(answer.headers.get("Retry-After"));
     const seconds = `Try again in ${wait} second${wait === 1 ? "" : "s"}.`;
-    if (answer.status === 412) return "Someone else changed this meanwhile. Load it again, then repeat your change.";
+    if (answer.status === 412)
+        return "Someone else changed this meanwhile. Load it again, then repeat your change.";
     if (wait > 0 && (answer.status === 429 || answer.status === 503)) return `${message} ${seconds}`;
     return message;
 }
 
 function failure(answer, text) {
     const problem = parse(text) ?? {};
-    const message = typeof problem.message === "string" ? problem.message
-        : `The server answered ${answer.status} without saying why. Try again in a moment.`;
-    return new ApiError(advice(answer, message), { status: answer.status, code: problem.code,
-        errors: Array.isArray(problem.errors) ? problem.errors : [], problem });
+    const message =
+        typeof problem.message === "string"
+            ? problem.message
+            : `The server answered ${answer.status} without saying why. Try again in a moment.`;
+    return new ApiError(advice(answer, message), {
+        status: answer.status,
+        code: problem.code,
+        errors: Array.isArray(problem.errors) ? problem.errors : [],
+        problem,
+    });
 }
 
 // options: query, body, headers, signal.  Returns {data, etag}; throws ApiError, or AbortError
@@ -104,9 +113,12 @@ export async function call(method, path, options = {}) {
         return { data, etag: answer.headers.get("ETag") };
     }
     const lost = answer.status === 401 || answer.type === "opaqueredirect";
-    const error = answer.type === "opaqueredirect"
-        ? new ApiError("Your session with this server is over. Reload the page to sign in again.", { status: 401 })
-        : failure(answer, text);
+    const error =
+        answer.type === "opaqueredirect"
+            ? new ApiError("Your session with this server is over. Reload the page to sign in again.", {
+                  status: 401,
+              })
+            : failure(answer, text);
     if (lost && !options.signingIn) {
         forget();
         whenSignedOut(error.message);

@@ -5,8 +5,13 @@ import { table } from "./table.js";
 import { when } from "./time.js";
 
 const ACTIONS = {
-    "key.create": "Created a key", "key.update": "Changed a key", "key.revoke": "Revoked a key", "key.rotate": "Rotated a key",
-    "key.import": "Imported a key", "key.renew": "Renewed a key", "account.create": "Made an account",
+    "key.create": "Created a key",
+    "key.update": "Changed a key",
+    "key.revoke": "Revoked a key",
+    "key.rotate": "Rotated a key",
+    "key.import": "Imported a key",
+    "key.renew": "Renewed a key",
+    "account.create": "Made an account",
     "account.update": "Changed an account",
 };
 
@@ -18,14 +23,35 @@ function thing(id) {
     return el("span", { class: "id" }, id ?? "");
 }
 
-const plain = (value) => (Array.isArray(value) ? value.join(" ") || "none" : value === null ? "none"
-    : typeof value === "object" ? Object.entries(value).map(([name, one]) => `${name} ${plain(one)}`).join(", ") : String(value));
+// The log keeps times as seconds; 0 stands for never.
+const isTime = (name, value) => name.endsWith("_at") && typeof value === "number";
+const valueOf = (name, value) =>
+    isTime(name, value)
+        ? when(value ? `${new Date(value * 1000).toISOString().slice(0, 19)}Z` : null)
+        : plain(value);
+
+const plain = (value) =>
+    Array.isArray(value)
+        ? value.join(" ") || "none"
+        : value === null
+          ? "none"
+          : typeof value === "object"
+            ? Object.entries(value)
+                  .map(([name, one]) => `${name} ${plain(one)}`)
+                  .join(", ")
+            : String(value);
 
 const isChange = (value) => value !== null && typeof value === "object" && "from" in value && "to" in value;
 
 function changeLine([name, value]) {
-    return el("li", {}, el("span", { class: "quiet" }, `${name.replaceAll("_", " ")}: `), isChange(value)
-        ? [el("del", {}, plain(value.from)), " → ", el("ins", {}, plain(value.to))] : plain(value));
+    return el(
+        "li",
+        {},
+        el("span", { class: "quiet" }, `${name.replaceAll("_", " ")}: `),
+        isChange(value)
+            ? [el("del", {}, valueOf(name, value.from)), " → ", el("ins", {}, valueOf(name, value.to))]
+            : valueOf(name, value),
+    );
 }
 
 function changes(details) {
@@ -34,9 +60,24 @@ function changes(details) {
 }
 
 export function auditTable(entries, withTarget = true) {
-    const columns = [{ label: "When" }, { label: "What" }, withTarget && { label: "Which" }, { label: "By" }, { label: "Details" }];
-    return table("Audit log", columns.filter(Boolean), entries.map((entry) => [
-        when(entry.at), actionText(entry.action), withTarget && thing(entry.target),
-        [thing(entry.actor), entry.address && el("div", { class: "quiet small" }, entry.address)], changes(entry.details),
-    ].filter((cell) => cell !== false)));
+    const columns = [
+        { label: "When" },
+        { label: "What" },
+        withTarget && { label: "Which" },
+        { label: "By" },
+        { label: "Details" },
+    ];
+    return table(
+        "Audit log",
+        columns.filter(Boolean),
+        entries.map((entry) =>
+            [
+                when(entry.at),
+                actionText(entry.action),
+                withTarget && thing(entry.target),
+                [thing(entry.actor), entry.address && el("div", { class: "quiet small" }, entry.address)],
+                changes(entry.details),
+            ].filter((cell) => cell !== false),
+        ),
+    );
 }

@@ -3,7 +3,7 @@ import { el, fill } from "./dom.js";
 import { table } from "./table.js";
 
 const LIBRARY = "/javascript/chart.js/chart.min.js";
-const SHOWN_LIMIT = 4;  // a limit over so many times the highest bar is told in words only
+const SHOWN_LIMIT = 4; // a limit over so many times the highest bar is told in words only
 
 let library = null;
 
@@ -28,27 +28,66 @@ export function labelOf(start, byDay, long = false) {
 }
 
 export function refusedOf(bucket) {
-    return Object.entries(bucket.decisions).reduce((sum, [name, count]) => (name === "ok" ? sum : sum + count), 0);
+    return Object.entries(bucket.decisions).reduce(
+        (sum, [name, count]) => (name === "ok" ? sum : sum + count),
+        0,
+    );
 }
 
 function settings(data, byDay, limit) {
-    const bars = (label, values, name) => ({ type: "bar", label, data: values, backgroundColor: color(name),
-        borderRadius: 3, stack: "requests", order: 2 });
-    const datasets = [bars("Admitted", data.map((one) => one.requests), "--ak-admitted"),
-        bars("Refused", data.map(refusedOf), "--ak-refused")];
+    const bars = (label, values, name) => ({
+        type: "bar",
+        label,
+        data: values,
+        backgroundColor: color(name),
+        borderRadius: 3,
+        stack: "requests",
+        order: 2,
+    });
+    const datasets = [
+        bars(
+            "Admitted",
+            data.map((one) => one.requests),
+            "--ak-admitted",
+        ),
+        bars("Refused", data.map(refusedOf), "--ak-refused"),
+    ];
     if (limit) {
-        datasets.push({ type: "line", label: limit.label, data: data.map(() => limit.value), borderColor: color("--ak-limit"),
-            borderWidth: 2, borderDash: [6, 4], pointRadius: 0, pointHitRadius: 0, order: 1 });
+        datasets.push({
+            type: "line",
+            label: limit.label,
+            data: data.map(() => limit.value),
+            borderColor: color("--ak-limit"),
+            borderWidth: 2,
+            borderDash: [6, 4],
+            pointRadius: 0,
+            pointHitRadius: 0,
+            order: 1,
+        });
     }
     const axis = { grid: { color: color("--ak-grid") }, ticks: { color: color("--ak-quiet") } };
     return {
         data: { labels: data.map((one) => labelOf(one.start, byDay)), datasets },
         options: {
-            animation: false, responsive: true, maintainAspectRatio: false, interaction: { mode: "index", intersect: false },
-            scales: { x: { ...axis, stacked: true, grid: { display: false }, ticks: { ...axis.ticks, maxRotation: 0, autoSkipPadding: 12 } },
-                y: { ...axis, beginAtZero: true, suggestedMax: 5, ticks: { ...axis.ticks, precision: 0 } } },
+            animation: false,
+            responsive: true,
+            maintainAspectRatio: false,
+            interaction: { mode: "index", intersect: false },
+            scales: {
+                x: {
+                    ...axis,
+                    stacked: true,
+                    grid: { display: false },
+                    ticks: { ...axis.ticks, maxRotation: 0, autoSkipPadding: 12 },
+                },
+                y: { ...axis, beginAtZero: true, suggestedMax: 5, ticks: { ...axis.ticks, precision: 0 } },
+            },
             plugins: {
-                legend: { position: "bottom", align: "start", labels: { color: color("--ak-text"), boxWidth: 12, boxHeight: 12 } },
+                legend: {
+                    position: "bottom",
+                    align: "start",
+                    labels: { color: color("--ak-text"), boxWidth: 12, boxHeight: 12 },
+                },
                 tooltip: { callbacks: { title: ([item]) => labelOf(data[item.dataIndex].start, byDay, true) } },
             },
         },
@@ -56,12 +95,26 @@ function settings(data, byDay, limit) {
 }
 
 function figures(data, byDay) {
-    const rows = data.filter((one) => one.requests > 0 || refusedOf(one) > 0).reverse()
-        .map((one) => [el("time", { datetime: one.start }, labelOf(one.start, byDay, true)),
-            one.requests.toLocaleString(), refusedOf(one).toLocaleString()]);
-    return el("details", { class: "figures" }, el("summary", {}, "The figures as a table"),
-        rows.length === 0 ? el("p", { class: "quiet" }, "No requests in this time.")
-            : table("Requests", [{ label: byDay ? "Day" : "Hour from" }, { label: "Admitted" }, { label: "Refused" }], rows));
+    const rows = data
+        .filter((one) => one.requests > 0 || refusedOf(one) > 0)
+        .reverse()
+        .map((one) => [
+            el("time", { datetime: one.start }, labelOf(one.start, byDay, true)),
+            one.requests.toLocaleString(),
+            refusedOf(one).toLocaleString(),
+        ]);
+    return el(
+        "details",
+        { class: "figures" },
+        el("summary", {}, "The figures as a table"),
+        rows.length === 0
+            ? el("p", { class: "quiet" }, "No requests in this time.")
+            : table(
+                  "Requests",
+                  [{ label: byDay ? "Day" : "Hour from" }, { label: "Admitted" }, { label: "Refused" }],
+                  rows,
+              ),
+    );
 }
 
 // data: buckets of GET usage; limit: {value, label} or null.  The chart leaves with signal.
@@ -70,10 +123,16 @@ export async function showChart(box, { data, byDay, limit, signal }) {
     const drawn = limit && limit.value <= highest * SHOWN_LIMIT ? limit : null;
     const total = data.reduce((sum, one) => sum + one.requests, 0).toLocaleString();
     const refused = data.reduce((sum, one) => sum + refusedOf(one), 0).toLocaleString();
-    const canvas = el("canvas", { role: "img",
-        "aria-label": `Requests by ${byDay ? "day" : "hour"}: ${total} admitted, ${refused} refused. A table follows.` });
-    fill(box, el("div", { class: "chart" }, canvas),
-        limit && !drawn && el("p", { class: "hint" }, `${limit.label}: far above these bars.`), figures(data, byDay));
+    const canvas = el("canvas", {
+        role: "img",
+        "aria-label": `Requests by ${byDay ? "day" : "hour"}: ${total} admitted, ${refused} refused. A table follows.`,
+    });
+    fill(
+        box,
+        el("div", { class: "chart" }, canvas),
+        limit && !drawn && el("p", { class: "hint" }, `${limit.label}: far above these bars.`),
+        figures(data, byDay),
+    );
     const Chart = await loadLibrary();
     if (signal.aborted || !canvas.isConnected) return;
     let chart = new Chart(canvas, settings(data, byDay, drawn));

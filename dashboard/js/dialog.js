@@ -10,12 +10,22 @@ let open = 0;
 export function openDialog({ title, body, wide = false, mayClose = () => null, onClosed = () => {} }) {
     const heading = freshId("dialog");
     const ask = el("div", { class: "dialog-ask", hidden: true, role: "alert" });
-    const dialog = el("dialog", { class: wide ? "wide" : "", "aria-labelledby": heading },
-        el("div", { class: "dialog-head" },
+    const dialog = el(
+        "dialog",
+        { class: wide ? "wide" : "", "aria-labelledby": heading },
+        el(
+            "div",
+            { class: "dialog-head" },
             el("h2", { id: heading, tabindex: "-1" }, title),
-            el("button", { type: "button", class: "plain", "aria-label": "Close", on: { click: request } },
-                icon("close"))),
-        ask, el("div", { class: "dialog-body" }, body));
+            el(
+                "button",
+                { type: "button", class: "plain", "aria-label": "Close", on: { click: request } },
+                icon("close"),
+            ),
+        ),
+        ask,
+        el("div", { class: "dialog-body" }, body),
+    );
 
     function close() {
         dialog.close();
@@ -28,9 +38,17 @@ export function openDialog({ title, body, wide = false, mayClose = () => null, o
         const question = mayClose();
         if (!question) return close();
         ask.hidden = false;
-        ask.replaceChildren(el("p", {}, question), el("div", { class: "actions" },
-            button("Close anyway", close, { class: "btn btn-danger" }),
-            button("Go back", () => { ask.hidden = true; })));
+        ask.replaceChildren(
+            el("p", {}, question),
+            el(
+                "div",
+                { class: "actions" },
+                button("Close anyway", close, { class: "btn btn-danger" }),
+                button("Go back", () => {
+                    ask.hidden = true;
+                }),
+            ),
+        );
         ask.querySelector("button:last-child").focus();
         return undefined;
     }

@@ -66,6 +66,9 @@ export function freshId(prefix) {
 }
 
 export function button(label, listener, attributes = {}) {
-    return el("button", { type: "button", class: "btn btn-outline-secondary", ...attributes,
-        on: { click: listener } }, label);
+    return el(
+        "button",
+        { type: "button", class: "btn btn-outline-secondary", ...attributes, on: { click: listener } },
+        label,
+    );
 }

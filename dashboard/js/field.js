@@ -9,24 +9,42 @@ export function field({ name, label, input, hint, optional = false }) {
     const describedBy = [hint && `${id}-hint`, `${id}-error`].filter(Boolean).join(" ");
     input.id = id;
     input.setAttribute("aria-describedby", describedBy);
-    return el("div", { class: "field", data: { field: name } },
-        el("label", { for: id, class: "form-label" }, label, optional && el("span", { class: "quiet" }, " (optional)")),
+    return el(
+        "div",
+        { class: "field", data: { field: name } },
+        el(
+            "label",
+            { for: id, class: "form-label" },
+            label,
+            optional && el("span", { class: "quiet" }, " (optional)"),
+        ),
         input,
         hint && el("div", { id: `${id}-hint`, class: "hint" }, hint),
-        el("div", { id: `${id}-error`, class: "field-error" }));
+        el("div", { id: `${id}-error`, class: "field-error" }),
+    );
 }
 
 // Several inputs under one name: a fieldset.
 export function group({ name, label, hint }, ...children) {
     const id = freshId("group");
-    return el("fieldset", { class: "field", data: { field: name }, "aria-describedby": `${id}-error` },
+    return el(
+        "fieldset",
+        { class: "field", data: { field: name }, "aria-describedby": `${id}-error` },
         el("legend", { class: "form-label" }, label),
-        hint && el("div", { class: "hint" }, hint), children,
-        el("div", { id: `${id}-error`, class: "field-error" }));
+        hint && el("div", { class: "hint" }, hint),
+        children,
+        el("div", { id: `${id}-error`, class: "field-error" }),
+    );
 }
 
 export function textInput(attributes) {
-    return el("input", { type: "text", class: "form-control", autocomplete: "off", spellcheck: "false", ...attributes });
+    return el("input", {
+        type: "text",
+        class: "form-control",
+        autocomplete: "off",
+        spellcheck: "false",
+        ...attributes,
+    });
 }
 
 export function numberInput(attributes) {
@@ -34,23 +52,39 @@ export function numberInput(attributes) {
 }
 
 export function select(options, value, attributes = {}) {
-    return el("select", { class: "form-select", ...attributes },
-        options.map(([key, label]) => el("option", { value: key, selected: key === value }, label)));
+    return el(
+        "select",
+        { class: "form-select", ...attributes },
+        options.map(([key, label]) => el("option", { value: key, selected: key === value }, label)),
+    );
 }
 
 export function radio(name, value, label, checked, listener) {
     const id = freshId("radio");
-    return el("div", { class: "form-check form-check-inline" },
-        el("input", { type: "radio", class: "form-check-input", id, name, value, checked,
-            on: listener ? { change: listener } : {} }),
-        el("label", { class: "form-check-label", for: id }, label));
+    return el(
+        "div",
+        { class: "form-check form-check-inline" },
+        el("input", {
+            type: "radio",
+            class: "form-check-input",
+            id,
+            name,
+            value,
+            checked,
+            on: listener ? { change: listener } : {},
+        }),
+        el("label", { class: "form-check-label", for: id }, label),
+    );
 }
 
 export function check(value, label, checked, attributes = {}) {
     const id = freshId("check");
-    return el("div", { class: "form-check" },
+    return el(
+        "div",
+        { class: "form-check" },
         el("input", { type: "checkbox", class: "form-check-input", id, value, checked, ...attributes }),
-        el("label", { class: "form-check-label", for: id }, label));
+        el("label", { class: "form-check-label", for: id }, label),
+    );
 }
 
 // A text as a whole number, null where it is empty, NaN where it is none.
@@ -90,7 +124,11 @@ function showErrors(form, summary, error) {
         input?.setAttribute("aria-invalid", "true");
         first ??= input;
     }
-    fill(summary, el("p", {}, words(error)), rest.map((text) => el("p", {}, text)));
+    fill(
+        summary,
+        el("p", {}, words(error)),
+        rest.map((text) => el("p", {}, text)),
+    );
     summary.hidden = false;
     if (first) first.focus();
     else summary.scrollIntoView({ block: "nearest" });
@@ -100,9 +138,23 @@ function showErrors(form, summary, error) {
 export function sendForm({ fields, submit, send, onCancel, danger = false }) {
     const summary = el("div", { class: "trouble", role: "alert", hidden: true });
     const go = el("button", { type: "submit", class: danger ? "btn btn-danger" : "btn btn-primary" }, submit);
-    const form = el("form", { novalidate: true }, fields, summary, el("div", { class: "actions" }, go,
-        onCancel && el("button", { type: "button", class: "btn btn-outline-secondary", on: { click: onCancel } },
-            "Cancel")));
+    const form = el(
+        "form",
+        { novalidate: true },
+        fields,
+        summary,
+        el(
+            "div",
+            { class: "actions" },
+            go,
+            onCancel
+                && el(
+                    "button",
+                    { type: "button", class: "btn btn-outline-secondary", on: { click: onCancel } },
+                    "Cancel",
+                ),
+        ),
+    );
 
     form.addEventListener("submit", async (event) => {
         event.preventDefault();
@@ -114,7 +166,8 @@ export function sendForm({ fields, submit, send, onCancel, danger = false }) {
         try {
             await send();
         } catch (error) {
-            if (!isAbort(error)) showErrors(form, summary, error instanceof ApiError ? error : new ApiError(words(error)));
+            if (!isAbort(error))
+                showErrors(form, summary, error instanceof ApiError ? error : new ApiError(words(error)));
         } finally {
             go.removeAttribute("aria-disabled");
             go.textContent = submit;
@@ -126,7 +179,11 @@ export function sendForm({ fields, submit, send, onCancel, danger = false }) {
 // Radio buttons of one choice: [get or set the value, their node].
 export function freshRadios(options, value) {
     const name = freshId("choice");
-    const node = el("div", {}, options.map(([key, label]) => radio(name, key, label, key === value)));
+    const node = el(
+        "div",
+        {},
+        options.map(([key, label]) => radio(name, key, label, key === value)),
+    );
     const choice = (key) => {
         if (key !== undefined) node.querySelector(`input[value="${CSS.escape(key)}"]`).checked = true;
         return node.querySelector("input:checked").value;

@@ -20,7 +20,7 @@ const PAGES = {
 };
 
 let main = null;
-let shown = null;   // ends what the page that is shown still asks for
+let shown = null; // ends what the page that is shown still asks for
 
 function pageOf({ parts }) {
     const [first = "keys", id] = parts;
@@ -43,7 +43,11 @@ async function showPage(focus) {
         await module.show(main, { id: page.id, query: address.query, signal });
         if (focus && !signal.aborted) main.querySelector("h1")?.focus();
     } catch (error) {
-        if (!isAbort(error) && !signal.aborted) fill(main, errorBox(error, () => showPage(false)));
+        if (!isAbort(error) && !signal.aborted)
+            fill(
+                main,
+                errorBox(error, () => showPage(false)),
+            );
     }
 }
 
@@ -76,7 +80,10 @@ async function start() {
             forget();
             leave(error.message);
         } else {
-            fill(frame, el("main", { class: "sign-in" }, el("div", { class: "panel" }, errorBox(error, start))));
+            fill(
+                frame,
+                el("main", { class: "sign-in" }, el("div", { class: "panel" }, errorBox(error, start))),
+            );
         }
         return;
     }

@@ -4,11 +4,39 @@ import { el, freshId, icon } from "./dom.js";
 // actions: [label, listener, danger]
 export function menu(label, actions) {
     const id = freshId("menu");
-    const list = el("div", { id, class: "menu-list", hidden: true },
-        actions.map(([text, listener, danger]) => el("button", { type: "button", class: danger ? "danger" : "",
-            on: { click: () => { set(false); opener.focus(); listener(); } } }, text)));
-    const opener = el("button", { type: "button", class: "plain menu-opener", "aria-label": label, "aria-expanded": "false",
-        "aria-controls": id, on: { click: () => set(list.hidden) } }, icon("more"));
+    const list = el(
+        "div",
+        { id, class: "menu-list", hidden: true },
+        actions.map(([text, listener, danger]) =>
+            el(
+                "button",
+                {
+                    type: "button",
+                    class: danger ? "danger" : "",
+                    on: {
+                        click: () => {
+                            set(false);
+                            opener.focus();
+                            listener();
+                        },
+                    },
+                },
+                text,
+            ),
+        ),
+    );
+    const opener = el(
+        "button",
+        {
+            type: "button",
+            class: "plain menu-opener",
+            "aria-label": label,
+            "aria-expanded": "false",
+            "aria-controls": id,
+            on: { click: () => set(list.hidden) },
+        },
+        icon("more"),
+    );
     const box = el("div", { class: "menu" }, opener, list);
 
     function set(open) {

@@ -6,8 +6,12 @@ const SHOWN_MS = 8000;
 
 export function notify(text, kind = "done") {
     const box = document.getElementById("notices");
-    const line = el("div", { class: `notice notice-${kind}` }, icon(kind === "done" ? "check" : "warn"),
-        el("span", {}, text));
+    const line = el(
+        "div",
+        { class: `notice notice-${kind}` },
+        icon(kind === "done" ? "check" : "warn"),
+        el("span", {}, text),
+    );
     box.append(line);
     setTimeout(() => line.remove(), SHOWN_MS);
 }
@@ -24,9 +28,17 @@ export function words(error) {
 }
 
 export function errorBox(error, again) {
-    return el("div", { class: "trouble", role: "alert" }, icon("warn"),
-        el("div", {}, el("p", { class: "mb-0" }, words(error)),
-            again && button("Try again", again, { class: "btn btn-sm btn-outline-secondary mt-2" })));
+    return el(
+        "div",
+        { class: "trouble", role: "alert" },
+        icon("warn"),
+        el(
+            "div",
+            {},
+            el("p", { class: "mb-0" }, words(error)),
+            again && button("Try again", again, { class: "btn btn-sm btn-outline-secondary mt-2" }),
+        ),
+    );
 }
 
 export function emptyBox(title, text, action) {
@@ -34,8 +46,12 @@ export function emptyBox(title, text, action) {
 }
 
 export function loading(what) {
-    return el("p", { class: "loading", role: "status" }, el("span", { class: "spinner", "aria-hidden": "true" }),
-        `Loading ${what}…`);
+    return el(
+        "p",
+        { class: "loading", role: "status" },
+        el("span", { class: "spinner", "aria-hidden": "true" }),
+        `Loading ${what}…`,
+    );
 }
 
 // Fill a box with what a promise brings, then call placed(); what fails is told in the box,

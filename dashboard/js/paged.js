@@ -8,14 +8,17 @@ export class Paged {
         this.query = query;
         this.size = size;
         this.cursor = cursor;
-        this.starts = [null];   // cursor of each page that is known, by number - 1
+        this.starts = [null]; // cursor of each page that is known, by number - 1
     }
 
     // {rows, hasMore, number}
     async page(number, signal) {
         const at = Math.min(number, this.starts.length);
-        const answer = await get(this.path,
-            { ...this.query, limit: this.size, [this.cursor]: this.starts[at - 1] }, signal);
+        const answer = await get(
+            this.path,
+            { ...this.query, limit: this.size, [this.cursor]: this.starts[at - 1] },
+            signal,
+        );
         if (answer.has_more) this.starts[at] = answer.next;
         else this.starts.length = at;
         return { rows: answer.data, hasMore: answer.has_more, number: at };

@@ -17,7 +17,8 @@ function decodePart(text) {
 
 export function link(path, query = {}) {
     const search = new URLSearchParams(
-        Object.entries(query).filter(([, value]) => value !== undefined && value !== null && value !== ""));
+        Object.entries(query).filter(([, value]) => value !== undefined && value !== null && value !== ""),
+    );
     return `#/${path}${search.size ? `?${search}` : ""}`;
 }
 

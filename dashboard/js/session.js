@@ -9,8 +9,8 @@ const SLOT = "apikey.session";
 export const session = {
     byServer: false,
     key: null,
-    permissions: [],    // what can be granted: {name, description, held}
-    account: null,      // the caller's own, once it is known
+    permissions: [], // what can be granted: {name, description, held}
+    account: null, // the caller's own, once it is known
 };
 
 export async function readSettings() {

@@ -6,7 +6,13 @@ const long = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: 
 const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
 
-const STEPS = [["year", 31557600], ["month", 2629800], ["day", 86400], ["hour", 3600], ["minute", 60]];
+const STEPS = [
+    ["year", 31557600],
+    ["month", 2629800],
+    ["day", 86400],
+    ["hour", 3600],
+    ["minute", 60],
+];
 
 export const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
@@ -41,16 +47,22 @@ export function whenDay(text, none = "Never") {
 // Both, for where there is room: the reader's time, how long ago, and UTC.
 export function whenFull(text, none = "Never") {
     if (!text) return el("span", { class: "quiet" }, none);
-    return el("span", {}, time(text, full.format(new Date(text))),
-        el("span", { class: "quiet small d-block" }, `${ago(text)} · ${utcText(text)}`));
+    return el(
+        "span",
+        {},
+        time(text, full.format(new Date(text))),
+        el("span", { class: "quiet small d-block" }, `${ago(text)} · ${utcText(text)}`),
+    );
 }
 
 // The value of an <input type=datetime-local> is in the reader's zone.
 export function toLocalInput(text) {
     const at = new Date(text);
     const pad = (number) => String(number).padStart(2, "0");
-    return `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())}`
-        + `T${pad(at.getHours())}:${pad(at.getMinutes())}`;
+    return (
+        `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())}`
+        + `T${pad(at.getHours())}:${pad(at.getMinutes())}`
+    );
 }
 
 export function fromLocalInput(value) {

@@ -4,7 +4,12 @@ import { showSecret } from "./secret.js";
 
 export async function generate(changed) {
     const { openKeyForm } = await import("./form.js");
-    openKeyForm({ done: (made) => { changed(); showSecret(made, "Your new key"); } });
+    openKeyForm({
+        done: (made) => {
+            changed();
+            showSecret(made, "Your new key");
+        },
+    });
 }
 
 async function edit(key, changed) {
@@ -19,7 +24,10 @@ async function extend(key, changed) {
 
 async function rotate(key, changed) {
     const { openRotate } = await import("./rotate.js");
-    openRotate(key, (made) => { changed(); showSecret(made, "The new key"); });
+    openRotate(key, (made) => {
+        changed();
+        showSecret(made, "The new key");
+    });
 }
 
 async function revoke(key, changed) {
@@ -33,7 +41,7 @@ export function actionsFor(key, changed) {
     const write = holds("api-keys:write");
     return [
         write && ["Edit", () => edit(key, changed)],
-        write && ["Extend", () => extend(key, changed)],
+        write && key.expires_at && ["Extend", () => extend(key, changed)],
         write && key.status === "active" && !key.rotated_to && ["Rotate", () => rotate(key, changed)],
         holds("api-keys:delete") && ["Revoke", () => revoke(key, changed), true],
     ].filter(Boolean);

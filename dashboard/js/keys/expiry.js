@@ -3,8 +3,13 @@ import { el, fill } from "../dom.js";
 import { fieldError, group, select, textInput } from "../field.js";
 import { fromLocalInput, inDays, toLocalInput, utcText, zone } from "../time.js";
 
-const CHOICES = [["never", "Never"], ["30", "In 30 days"], ["90", "In 90 days"], ["365", "In one year"],
-    ["date", "On a date"]];
+const CHOICES = [
+    ["never", "Never"],
+    ["30", "In 30 days"],
+    ["90", "In 90 days"],
+    ["365", "In one year"],
+    ["date", "On a date"],
+];
 
 // Returns {node, read(), values(), set(values), focus()}; read gives RFC 3339 or null.
 export function expiryField(current, { from = null } = {}) {
@@ -16,7 +21,10 @@ export function expiryField(current, { from = null } = {}) {
 
     function told() {
         if (choice.value === "never") return "The key works until it is revoked.";
-        const text = choice.value === "date" ? unchanged() ?? fromLocalInput(date.value) : inDays(Number(choice.value));
+        const text =
+            choice.value === "date"
+                ? (unchanged() ?? fromLocalInput(date.value))
+                : inDays(Number(choice.value));
         return text ? `Your zone is ${zone}. In UTC: ${utcText(text)}.` : "Choose a date and a time.";
     }
 
@@ -48,7 +56,11 @@ export function expiryField(current, { from = null } = {}) {
         node: group({ name: "expires_at", label: "Expires" }, el("div", { class: "side" }, choice, date), hint),
         read,
         values: () => ({ choice: choice.value, date: date.value }),
-        set: (values) => { choice.value = values.choice; date.value = values.date; update(); },
+        set: (values) => {
+            choice.value = values.choice;
+            date.value = values.date;
+            update();
+        },
         focus: () => choice.focus(),
     };
 }

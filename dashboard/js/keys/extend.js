@@ -10,7 +10,10 @@ import { expiryField } from "./expiry.js";
 export function openExtend(key, changed) {
     const expiry = expiryField(key.expires_at, { from: key.expires_at });
     const form = sendForm({
-        fields: [el("p", {}, "The key ", el("strong", {}, key.name), " expires: ", whenFull(key.expires_at)), expiry.node],
+        fields: [
+            el("p", {}, "The key ", el("strong", {}, key.name), " expires: ", whenFull(key.expires_at)),
+            expiry.node,
+        ],
         submit: "Extend key",
         send: async () => {
             await call("PATCH", `api-keys/${key.id}`, { body: { expires_at: expiry.read() } });

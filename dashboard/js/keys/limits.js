@@ -4,18 +4,31 @@ import { field, fieldError, freshRadios, group, numberInput, toNumber } from "..
 
 function readNumber(input, name) {
     const number = toNumber(input.value);
-    if (Number.isNaN(number) || number === 0) throw fieldError(name, "Must be a whole number of 1 or more, or empty.");
+    if (Number.isNaN(number) || number === 0)
+        throw fieldError(name, "Must be a whole number of 1 or more, or empty.");
     return number;
 }
 
 // Returns {node, read(), values(), set(values), tell(limits)}; read gives null or {per_hour, per_minute}.
-export function limitsField(current, { standard = "Default", hint = "The limits of the account's plan." } = {}) {
-    const [choice, radios] = freshRadios([["default", standard], ["custom", "Custom"]], current ? "custom" : "default");
+export function limitsField(
+    current,
+    { standard = "Default", hint = "The limits of the account's plan." } = {},
+) {
+    const [choice, radios] = freshRadios(
+        [
+            ["default", standard],
+            ["custom", "Custom"],
+        ],
+        current ? "custom" : "default",
+    );
     const hour = numberInput({ placeholder: "the plan's" });
     const minute = numberInput({ placeholder: "the plan's" });
-    const custom = el("div", { class: "side" },
+    const custom = el(
+        "div",
+        { class: "side" },
         field({ name: "rate_limit.per_hour", label: "Requests an hour", input: hour }),
-        field({ name: "rate_limit.per_minute", label: "Requests a minute", input: minute }));
+        field({ name: "rate_limit.per_minute", label: "Requests a minute", input: minute }),
+    );
     const note = el("div", { class: "hint" }, hint);
 
     function set(values) {
@@ -31,8 +44,10 @@ export function limitsField(current, { standard = "Default", hint = "The limits 
 
     function read() {
         if (choice() !== "custom") return null;
-        const limits = { per_hour: readNumber(hour, "rate_limit.per_hour"),
-            per_minute: readNumber(minute, "rate_limit.per_minute") };
+        const limits = {
+            per_hour: readNumber(hour, "rate_limit.per_hour"),
+            per_minute: readNumber(minute, "rate_limit.per_minute"),
+        };
         if (limits.per_hour === null && limits.per_minute === null) {
             throw fieldError("rate_limit.per_hour", `Give at least one limit, or choose ${standard}.`);
         }
@@ -41,7 +56,11 @@ export function limitsField(current, { standard = "Default", hint = "The limits 
 
     const node = group({ name: "rate_limit", label: "Rate Limit" }, radios, note, custom);
     node.addEventListener("change", update);
-    set({ choice: current ? "custom" : "default", hour: current?.per_hour ?? "", minute: current?.per_minute ?? "" });
+    set({
+        choice: current ? "custom" : "default",
+        hour: current?.per_hour ?? "",
+        minute: current?.per_minute ?? "",
+    });
     return {
         node,
         read,

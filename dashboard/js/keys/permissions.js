@@ -6,9 +6,17 @@ import { session } from "../session.js";
 // What keys, alerts and logs are managed with is given on purpose, by no preset.
 const MANAGING = new Set(["api-keys", "alerts", "audit", "admin"]);
 
-const GROUPS = [["read", "Read Permissions"], ["write", "Write Permissions"], ["delete", "Delete Permissions"]];
+const GROUPS = [
+    ["read", "Read Permissions"],
+    ["write", "Write Permissions"],
+    ["delete", "Delete Permissions"],
+];
 
-const PRESETS = [["read", "Read", ["read"]], ["write", "Read/Write", ["read", "write"]], ["custom", "Custom", null]];
+const PRESETS = [
+    ["read", "Read", ["read"]],
+    ["write", "Read/Write", ["read", "write"]],
+    ["custom", "Custom", null],
+];
 
 const partsOf = (name) => name.split(":");
 
@@ -23,20 +31,35 @@ function groupOf(name) {
     return GROUPS.find(([key]) => key === action)?.[1] ?? "Other Permissions";
 }
 
-const ORDER = [...GROUPS.map(([, label]) => label), "Other Permissions", "Managing this service", "Admin Permissions"];
+const ORDER = [
+    ...GROUPS.map(([, label]) => label),
+    "Other Permissions",
+    "Managing this service",
+    "Admin Permissions",
+];
 
 // A key may hold what is not in the registry: a wildcard, or what was taken out of it.
 function offered(had) {
     const known = new Set(session.permissions.map((one) => one.name));
-    const extra = had.filter((name) => !known.has(name)).map((name) => ({ name, held: true,
-        description: name.endsWith(":*") ? "Every action on these" : "No longer in the registry" }));
+    const extra = had
+        .filter((name) => !known.has(name))
+        .map((name) => ({
+            name,
+            held: true,
+            description: name.endsWith(":*") ? "Every action on these" : "No longer in the registry",
+        }));
     return [...session.permissions, ...extra];
 }
 
 function box(one, had) {
     const mayGrant = one.held || had.includes(one.name);
-    const label = el("span", {}, el("code", {}, one.name), el("span", { class: "quiet" }, ` ${one.description}`),
-        !mayGrant && el("span", { class: "quiet" }, " · you do not hold it"));
+    const label = el(
+        "span",
+        {},
+        el("code", {}, one.name),
+        el("span", { class: "quiet" }, ` ${one.description}`),
+        !mayGrant && el("span", { class: "quiet" }, " · you do not hold it"),
+    );
     return check(one.name, label, had.includes(one.name), { disabled: !mayGrant, name: "permission" });
 }
 
@@ -46,15 +69,32 @@ export function permissionsField(had) {
     const preset = freshId("preset");
     const boxes = ORDER.map((label) => {
         const mine = all.filter((one) => groupOf(one.name) === label);
-        return mine.length > 0 && el("div", { class: "permission-group", role: "group", "aria-label": label },
-            el("p", { class: "group-title", "aria-hidden": "true" }, label), mine.map((one) => box(one, had)));
+        return (
+            mine.length > 0
+            && el(
+                "div",
+                { class: "permission-group", role: "group", "aria-label": label },
+                el("p", { class: "group-title", "aria-hidden": "true" }, label),
+                mine.map((one) => box(one, had)),
+            )
+        );
     });
-    const node = group({ name: "permissions", label: "Permissions", hint: "Grant the minimum that the program needs." },
-        el("div", { class: "presets", role: "group", "aria-label": "Presets" },
-            PRESETS.map(([key, label, actions]) => radio(preset, key, label, false, () => actions && tick(actions)))),
-        el("div", { class: "permission-groups" }, boxes));
+    const node = group(
+        { name: "permissions", label: "Permissions", hint: "Grant the minimum that the program needs." },
+        el(
+            "div",
+            { class: "presets", role: "group", "aria-label": "Presets" },
+            PRESETS.map(([key, label, actions]) =>
+                radio(preset, key, label, false, () => actions && tick(actions)),
+            ),
+        ),
+        el("div", { class: "permission-groups" }, boxes),
+    );
     const inputs = () => [...node.querySelectorAll("input[name=permission]")];
-    const ticked = () => inputs().filter((input) => input.checked).map((input) => input.value);
+    const ticked = () =>
+        inputs()
+            .filter((input) => input.checked)
+            .map((input) => input.value);
 
     function tick(actions) {
         for (const input of inputs()) input.checked = !input.disabled && inPreset(input.value, actions);
@@ -64,8 +104,15 @@ export function permissionsField(had) {
     // The preset that the boxes amount to.
     function mark() {
         const now = ticked().join(" ");
-        const fits = PRESETS.find(([, , actions]) => actions && now === inputs()
-            .filter((input) => !input.disabled && inPreset(input.value, actions)).map((input) => input.value).join(" "));
+        const fits = PRESETS.find(
+            ([, , actions]) =>
+                actions
+                && now
+                    === inputs()
+                        .filter((input) => !input.disabled && inPreset(input.value, actions))
+                        .map((input) => input.value)
+                        .join(" "),
+        );
         const key = now && fits ? fits[0] : "custom";
         node.querySelector(`input[name="${preset}"][value="${key}"]`).checked = true;
     }

@@ -14,9 +14,23 @@ export function openRevoke(key, changed) {
     const form = sendForm({
         danger: true,
         fields: [
-            el("div", { class: "warning" }, icon("warn"), el("div", {},
-                el("strong", {}, "All requests with this key will fail immediately."),
-                el("p", { class: "mb-0" }, "This cannot be undone. The key was last used: ", whenAgo(key.last_used), "."))),
+            el(
+                "div",
+                { class: "warning" },
+                icon("warn"),
+                el(
+                    "div",
+                    {},
+                    el("strong", {}, "All requests with this key will fail immediately."),
+                    el(
+                        "p",
+                        { class: "mb-0" },
+                        "This cannot be undone. The key was last used: ",
+                        whenAgo(key.last_used),
+                        ".",
+                    ),
+                ),
+            ),
             el("p", {}, "To confirm, type the name of the key: ", el("strong", { class: "wrap" }, key.name)),
             field({ name: "confirm", label: "Name of the key", input }),
         ],

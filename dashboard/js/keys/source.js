@@ -41,11 +41,15 @@ export class KeySource {
 
     // {rows, hasMore, number, total}; total is null where it is not known
     async page(number, signal, told) {
-        if (this.order === "newest") return { ...await this.paged.page(number, signal), total: null };
+        if (this.order === "newest") return { ...(await this.paged.page(number, signal)), total: null };
         this.all ??= (await readAll("api-keys", this.filter, told, signal)).sort(COMPARE[this.order]);
         const last = Math.max(1, Math.ceil(this.all.length / this.size));
         const at = Math.min(number, last);
-        return { rows: this.all.slice((at - 1) * this.size, at * this.size), hasMore: at < last, number: at,
-            total: this.all.length };
+        return {
+            rows: this.all.slice((at - 1) * this.size, at * this.size),
+            hasMore: at < last,
+            number: at,
+            total: this.all.length,
+        };
     }
 }
