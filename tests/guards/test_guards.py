@@ -135,7 +135,7 @@ def test_cppcheck_is_content():
 def scripts(interpreter):
     """Files of ours whose first line names an interpreter."""
     files = [path for folder in (".ci", "conf", "packaging", "sql", "tests") for path in (ROOT / folder).rglob("*")
-             if path.is_file()]
+             if path.is_file() and "node_modules" not in path.parts]
     return [path for path in files if re.match(interpreter, path.read_bytes()[:32])]
 
 
