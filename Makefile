@@ -89,6 +89,12 @@ $(BUILD)/apikeyctl: $(CTL) $(BUILD)/libapikey.a
 $(BUILD)/unit: $(UNIT) $(filter-out %/auditd/main.o,$(AUDITD)) $(BUILD)/libapikey.a
 	$(CC) $(LDFLAGS) -pie -o $@ $^ $(call PKG_LIBS,check libmicrohttpd) $(CORE_LIBS) -lm
 
+# The model of unusual traffic on "timestamp,value" lines, to score it on a benchmark.
+DETECTOR  = $(BUILD)/obj/auditd/traffic_model.o $(BUILD)/obj/auditd/nab/nab_detector.o
+$(BUILD)/nab-detector: $(DETECTOR)
+	$(CC) $(LDFLAGS) -pie -o $@ $^ -lm
+-include $(DETECTOR:.o=.d)
+
 -include $(CORE:.o=.d) $(MODULE:.o=.d) $(AUDITD:.o=.d) $(CTL:.o=.d) $(UNIT:.o=.d)
 
 # --- the machine, the stack ------------------------------------------------------

@@ -31,6 +31,7 @@ static const struct {
     {"sql", suite_sql},
     {"store", suite_store},
     {"store_logs", suite_store_logs},
+    {"traffic_model", suite_traffic_model},
     {"watch", suite_watch},
 };
 

@@ -24,6 +24,7 @@ Suite *suite_segment(void);
 Suite *suite_sql(void);
 Suite *suite_store(void);
 Suite *suite_store_logs(void);
+Suite *suite_traffic_model(void);
 Suite *suite_watch(void);
 
 #endif
