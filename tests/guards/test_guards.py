@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-C_FOLDERS = ("core", "mod_apikey", "auditd", "apikeyctl", "tests/unit")
+C_FOLDERS = ("core", "mod_apikey", "auditd", "auditd/nab", "apikeyctl", "tests/unit")
 FUNCTION_LINES = 100
 FILE_LINES = 800
 LINE_WIDTH = 120
@@ -114,7 +114,8 @@ def test_sql_stands_in_its_folder():
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_compiles_without_warnings(compiler, tmp_path):
     """Every object from nothing, with the flags of the product (-Werror among them)."""
-    done = subprocess.run(["make", "-j2", f"CC={compiler}", f"BUILD={tmp_path}", "build", f"{tmp_path}/unit"],
+    done = subprocess.run(["make", "-j2", f"CC={compiler}", f"BUILD={tmp_path}", "build",
+                           f"{tmp_path}/unit", f"{tmp_path}/nab-detector"],
                           cwd=ROOT, capture_output=True, text=True,
                           env={key: value for key, value in os.environ.items() if key != "MAKEFLAGS"})
     assert done.returncode == 0, done.stderr
