@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "ak_event.h"
+#include "ak_runs.h"
 #include "ak_segment.h"
 #include "ctl.h"
 
@@ -34,44 +35,35 @@ typedef struct {
 typedef struct {
     ctl_t *ctl;
     const char *dir;
-    apr_hash_t *producers; /* name → ak_producer_t */
+    apr_hash_t *producers; /* name → ak_runs_t: what is counted */
     apr_hash_t *latest;    /* name → apr_uint64_t, the highest number seen */
     apr_array_header_t *segments;
 } survey_t;
 
 /* --- what is counted ------------------------------------------------------------------------- */
 
-/* Is seq in one of the runs "first-last[@since] …"? */
-static int in_runs(const char *runs, apr_uint64_t seq)
-{
-    char *end;
-
-    while (*runs != '\0') {
-        apr_uint64_t first = strtoull(runs, &end, 10), last = *end == '-' ? strtoull(end + 1, &end, 10) : first;
-
-        if (seq >= first && seq <= last)
-            return 1;
-        runs = end + strcspn(end, " ");
-        runs += strspn(runs, " ");
-    }
-    return 0;
-}
-
 static int is_counted(const survey_t *s, const ak_event_t *event)
 {
-    const ak_producer_t *producer = apr_hash_get(s->producers, event->producer, APR_HASH_KEY_STRING);
+    const ak_runs_t *runs = apr_hash_get(s->producers, event->producer, APR_HASH_KEY_STRING);
 
-    return producer != NULL && (event->seq <= producer->contiguous || in_runs(producer->beyond, event->seq));
+    return runs != NULL && ak_runs_has(runs, event->seq);
 }
 
+/* A row that cannot be read counts nothing beyond its first gap. */
 static apr_status_t load_producers(survey_t *s)
 {
     ak_producer_t *rows;
     int count;
     apr_status_t rv = ak_store_producers(s->ctl->store, &rows, &count, s->ctl->p);
 
-    for (int i = 0; rv == APR_SUCCESS && i < count; i++)
-        apr_hash_set(s->producers, rows[i].name, APR_HASH_KEY_STRING, &rows[i]);
+    for (int i = 0; rv == APR_SUCCESS && i < count; i++) {
+        ak_runs_t *runs = apr_palloc(s->ctl->p, sizeof *runs);
+
+        ak_runs_init(runs, rows[i].contiguous, s->ctl->p);
+        if (ak_runs_parse(runs, rows[i].beyond) != APR_SUCCESS)
+            runs->count = 0;
+        apr_hash_set(s->producers, rows[i].name, APR_HASH_KEY_STRING, runs);
+    }
     return rv;
 }
 

@@ -18,6 +18,7 @@
 
 #include "ak_cidr.h"
 #include "ak_event.h"
+#include "ak_runs.h"
 #include "ak_store.h"
 #include "ak_table.h"
 #include "ak_window.h"
@@ -147,44 +148,18 @@ apr_status_t batch_take(engine_t *engine, const char *body, apr_size_t len, apr_
                         batch_result_t *result, apr_pool_t *p);
 
 /* --- dedupe.c: which events have been counted -------------------------------------------- */
-/* Runs of events beyond the first gap that are remembered.  syslog-ng deals lines out to
- * its workers in turn, so a batch may hold every second event of a producer. */
-#define PRODUCER_RANGES 65536
-
-typedef struct {
-    apr_uint64_t first, last;
-    apr_int64_t since_sec; /* since when the gap before it is known; 0: it has been told */
-} range_t;
-
 typedef struct producer_t {
     char name[AK_PRODUCER_MAX + 1];
-    apr_uint64_t contiguous;  /* all events up to this one have been counted */
-    range_t *range;           /* the first one; behind it in order, with room on both sides */
-    int count;
-    range_t *room;            /* where the ranges are kept, in pool */
-    int room_count;
-    apr_uint64_t lost;        /* told as lost and not come since */
-    apr_uint64_t given_up;    /* of gaps that were forgotten for want of room, not yet told */
+    ak_runs_t runs;     /* of the numbers of its events */
+    apr_uint64_t lost;  /* told as lost and not come since */
     apr_int64_t first_seen;
-    int recovered;            /* a gap that was told has been filled */
-    apr_pool_t *pool;
+    int recovered;      /* a gap that was told has been filled */
 } producer_t;
-
-producer_t *producer_make(const char *name, apr_pool_t *pool);
-/* Is event seq new?  It is counted from now on. */
-int producer_take(producer_t *producer, apr_uint64_t seq, apr_int64_t now_sec);
-/* Tell the gaps that are known for longer than grace: how many events are lost in them. */
-apr_uint64_t producer_tell_gaps(producer_t *producer, apr_int64_t now_sec, int grace_sec);
-/* Since when the oldest gap that is not told is known; 0: there is none. */
-apr_int64_t producer_gap_since(const producer_t *producer);
-/* The ranges as text, and back.  APR_EINVAL: not such a text.  A range is the length of the
- * gap before it, its own length, since when the gap is known, and how often that comes in
- * succession: behind 4, "1+3@1760437800 1+1x2" is 6-8 (its gap not told yet), 10 and 12. */
-const char *producer_ranges_text(const producer_t *producer, apr_pool_t *pool);
-apr_status_t producer_ranges_parse(producer_t *producer, const char *text);
 
 apr_status_t dedupe_take(tx_t *tx, const ak_event_t *event, int *is_new);
 apr_status_t dedupe_flush(tx_t *tx);
+/* Take gaps that are known for longer than grace, and those given up, as lost: how many events. */
+apr_uint64_t dedupe_tell_gaps(producer_t *producer, apr_int64_t now_sec, int grace_sec);
 apr_status_t dedupe_load(tx_t *tx, const char *name, producer_t **producer);
 apr_status_t dedupe_save(tx_t *tx, const producer_t *producer);
 

@@ -23,7 +23,7 @@ static apr_status_t tell(tx_t *tx, const detector_t *self, const producer_t *p, 
             "there, feed them again: what was counted is not counted twice.",
             p->lost, p->name, alert_time(tx->p, p->first_seen)),
         .details = json_pack("{s:s, s:I, s:I}", "producer", p->name, "missing", (json_int_t)p->lost,
-                             "counted_up_to", (json_int_t)p->contiguous),
+                             "counted_up_to", (json_int_t)p->runs.contiguous),
         .count = lost,
         .first_sec = tx->now_sec,
         .last_sec = tx->now_sec,
@@ -40,8 +40,8 @@ static apr_status_t flush(tx_t *tx, const detector_t *self, void *baton)
     for (; i && rv == APR_SUCCESS; i = apr_hash_next(i)) {
         producer_t *p = apr_hash_this_val(i);
 
-        if (p->given_up > 0)
-            rv = tell(tx, self, p, producer_tell_gaps(p, 0, INT_MAX));
+        if (p->runs.given_up > 0)
+            rv = tell(tx, self, p, dedupe_tell_gaps(p, 0, INT_MAX));
         else if (p->recovered && p->lost == 0)
             rv = alert_resolve(tx, self->kind, p->name);
     }
@@ -73,7 +73,7 @@ static apr_status_t tick(tx_t *tx, const detector_t *self)
         rv = dedupe_load(tx, ak_rows_text(&rows, i, 0), &p);
         if (rv != APR_SUCCESS)
             break;
-        lost = producer_tell_gaps(p, tx->now_sec, tx->conf->events_lost_grace_sec);
+        lost = dedupe_tell_gaps(p, tx->now_sec, tx->conf->events_lost_grace_sec);
         rv = dedupe_save(tx, p);
         if (rv == APR_SUCCESS && lost > 0)
             rv = tell(tx, self, p, lost);

@@ -219,7 +219,7 @@ apr_status_t ak_store_networks(ak_store_t *store, const char *key_id, ak_network
                                apr_pool_t *p);
 
 /* The processes that wrote events, and which of their events are counted: all up to
- * contiguous, and the runs "first-last" or "first-last@since" in beyond. */
+ * contiguous, and the runs in beyond (the text of ak_runs.h). */
 typedef struct {
     const char *name, *beyond;
     apr_uint64_t contiguous, lost;

@@ -119,7 +119,7 @@ CREATE TABLE known_networks (
     PRIMARY KEY (key_id, network)
 );
 
--- Which events have been counted: all up to "contiguous", and those listed beyond it.
+-- Which events have been counted: all up to "contiguous", and the runs "beyond" it (core/ak_runs.h).
 CREATE TABLE producers (
     producer    TEXT    NOT NULL PRIMARY KEY,
     contiguous  BIGINT  NOT NULL,

@@ -536,7 +536,7 @@ def segments(ctl):
     write(f"{fresh}.1", event(fresh, 1) + event(fresh, 2))
     (ctl.events / "notes.txt").write_text("not a segment")
     ctl.sql(f"INSERT INTO producers (producer, contiguous, beyond, first_seen, last_seen) VALUES"
-            f" ('{dead}', 3, '5-6@1760437800 7-9', 1, 1), ('{live}', 2, '', 1, 1)")
+            f" ('{dead}', 3, '1+1@1760437800 1+3', 1, 1), ('{live}', 2, '', 1, 1)")
     old = time.time() - 10 * 86400
     for name in ctl.events.iterdir():
         os.utime(name, (old, old))

@@ -25,7 +25,7 @@ static const struct {
     {"alert", suite_alert},
     {"conf", suite_conf},
     {"dbd", suite_dbd},
-    {"dedupe", suite_dedupe},
+    {"runs", suite_runs},
     {"draft", suite_draft},
     {"segment", suite_segment},
     {"sql", suite_sql},

@@ -18,7 +18,7 @@ Suite *suite_event(void);
 Suite *suite_alert(void);
 Suite *suite_conf(void);
 Suite *suite_dbd(void);
-Suite *suite_dedupe(void);
+Suite *suite_runs(void);
 Suite *suite_draft(void);
 Suite *suite_segment(void);
 Suite *suite_sql(void);

@@ -1,19 +1,19 @@
-/* test_dedupe.c - a producer's counted events: against a plain set, and by hand */
+/* test_runs.c - numbers that come in any order: against a plain set, and by hand */
 #include <apr_strings.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "auditd.h"
+#include "ak_runs.h"
 #include "suites.h"
 
 static apr_pool_t *pool;
-static producer_t *producer;
+static ak_runs_t runs;
 
 static void set_up(void)
 {
     apr_pool_create(&pool, NULL);
-    producer = producer_make("n1.1.a", pool);
+    ak_runs_init(&runs, 0, pool);
 }
 
 static void tear_down(void)
@@ -23,7 +23,7 @@ static void tear_down(void)
 
 static int take(apr_uint64_t seq)
 {
-    return producer_take(producer, seq, 1000);
+    return (int)ak_runs_take(&runs, seq, 1000);
 }
 
 static void take_run(apr_uint64_t first, apr_uint64_t last)
@@ -32,16 +32,16 @@ static void take_run(apr_uint64_t first, apr_uint64_t last)
         ck_assert_msg(take(seq), "%lu was taken for a repeat", (unsigned long)seq);
 }
 
-static const char *ranges(void)
+static const char *text_of(void)
 {
-    return producer_ranges_text(producer, pool);
+    return ak_runs_text(&runs, pool);
 }
 
 START_TEST(in_order)
 {
     take_run(1, 1000);
-    ck_assert_uint_eq(producer->contiguous, 1000);
-    ck_assert_int_eq(producer->count, 0);
+    ck_assert_uint_eq(runs.contiguous, 1000);
+    ck_assert_int_eq(runs.count, 0);
     for (apr_uint64_t seq = 1; seq <= 1000; seq++)
         ck_assert(!take(seq));
     ck_assert(!take(0));
@@ -52,29 +52,29 @@ START_TEST(a_gap_and_its_filling)
 {
     take_run(1, 3);
     take_run(6, 8);
-    ck_assert_str_eq(ranges(), "2+3@1000");
+    ck_assert_str_eq(text_of(), "2+3@1000");
     ck_assert(!take(7));
     ck_assert(take(5));
-    ck_assert_str_eq(ranges(), "1+4@1000");
+    ck_assert_str_eq(text_of(), "1+4@1000");
     ck_assert(take(4));
-    ck_assert_uint_eq(producer->contiguous, 8);
-    ck_assert_str_eq(ranges(), "");
+    ck_assert_uint_eq(runs.contiguous, 8);
+    ck_assert_str_eq(text_of(), "");
 }
 END_TEST
 
-START_TEST(ranges_grow_and_join)
+START_TEST(runs_grow_and_join)
 {
     take(10);
     take(12);
-    ck_assert_str_eq(ranges(), "9+1@1000 1+1@1000");
+    ck_assert_str_eq(text_of(), "9+1@1000 1+1@1000");
     take(13);
-    ck_assert_str_eq(ranges(), "9+1@1000 1+2@1000");
+    ck_assert_str_eq(text_of(), "9+1@1000 1+2@1000");
     take(11);
-    ck_assert_str_eq(ranges(), "9+4@1000");
+    ck_assert_str_eq(text_of(), "9+4@1000");
     take(5);
-    ck_assert_str_eq(ranges(), "4+1@1000 4+4@1000");
+    ck_assert_str_eq(text_of(), "4+1@1000 4+4@1000");
     take(9);
-    ck_assert_str_eq(ranges(), "4+1@1000 3+5@1000");
+    ck_assert_str_eq(text_of(), "4+1@1000 3+5@1000");
 }
 END_TEST
 
@@ -98,82 +98,80 @@ START_TEST(as_a_plain_set)
     char seen[MANY + 1];
 
     dice = 11;
-    for (int round = 0; round < 200; round++) {
+    for (int round = 0; round < 50; round++) {
         memset(seen, 0, sizeof(seen));
-        producer = producer_make("n1.1.a", pool);
+        ak_runs_init(&runs, 0, pool);
         for (int i = 0; i < 2000; i++) {
             apr_uint64_t seq = 1 + roll(MANY);
+            ck_assert_int_eq(ak_runs_has(&runs, seq), seen[seq]);
             ck_assert_int_eq(take(seq), !seen[seq]);
             seen[seq] = 1;
             if (i % 100 == 0) {
-                const char *text = ranges();
-                ck_assert_int_eq(producer_ranges_parse(producer, text), APR_SUCCESS);
-                ck_assert_str_eq(ranges(), text);
+                const char *text = text_of();
+                ck_assert_int_eq(ak_runs_parse(&runs, text), APR_SUCCESS);
+                ck_assert_str_eq(text_of(), text);
             }
         }
         for (int seq = 1; seq <= MANY; seq++)
             ck_assert_int_eq(take((apr_uint64_t)seq), !seen[seq]);
-        ck_assert_uint_eq(producer->contiguous, MANY);
-        ck_assert_int_eq(producer->count, 0);
+        ck_assert_uint_eq(runs.contiguous, MANY);
+        ck_assert_int_eq(runs.count, 0);
     }
 }
 END_TEST
 
 START_TEST(gaps_are_told_once_and_after_the_grace)
 {
-    producer_take(producer, 5, 100);
-    producer_take(producer, 10, 200);
-    ck_assert_int_eq((int)producer_gap_since(producer), 100);
-    ck_assert_uint_eq(producer_tell_gaps(producer, 159, 60), 0);
-    ck_assert_uint_eq(producer_tell_gaps(producer, 160, 60), 4);
-    ck_assert_int_eq((int)producer_gap_since(producer), 200);
-    ck_assert_uint_eq(producer_tell_gaps(producer, 260, 60), 4);
-    ck_assert_uint_eq(producer_tell_gaps(producer, 9999, 60), 0);
-    ck_assert_int_eq((int)producer_gap_since(producer), 0);
-    ck_assert_uint_eq(producer->lost, 8);
-    ck_assert_str_eq(ranges(), "4+1x2");
+    ak_runs_take(&runs, 5, 100);
+    ak_runs_take(&runs, 10, 200);
+    ck_assert_int_eq((int)ak_runs_gap_since(&runs), 100);
+    ck_assert_uint_eq(ak_runs_tell_gaps(&runs, 159, 60), 0);
+    ck_assert_uint_eq(ak_runs_tell_gaps(&runs, 160, 60), 4);
+    ck_assert_int_eq((int)ak_runs_gap_since(&runs), 200);
+    ck_assert_uint_eq(ak_runs_tell_gaps(&runs, 260, 60), 4);
+    ck_assert_uint_eq(ak_runs_tell_gaps(&runs, 9999, 60), 0);
+    ck_assert_int_eq((int)ak_runs_gap_since(&runs), 0);
+    ck_assert_str_eq(text_of(), "4+1x2");
 }
 END_TEST
 
 START_TEST(what_was_told_and_comes_late_is_counted)
 {
     take(3);
-    ck_assert_uint_eq(producer_tell_gaps(producer, 5000, 60), 2);
-    ck_assert(take(1));
-    ck_assert_int_eq(producer->recovered, 1);
-    ck_assert_uint_eq(producer->lost, 1);
-    ck_assert(take(2));
-    ck_assert_uint_eq(producer->lost, 0);
-    ck_assert_uint_eq(producer->contiguous, 3);
+    ck_assert_uint_eq(ak_runs_tell_gaps(&runs, 5000, 60), 2);
+    ck_assert_int_eq(take(1), AK_RUNS_LATE);
+    ck_assert_int_eq(take(5), AK_RUNS_NEW);
+    ck_assert_int_eq(take(4), AK_RUNS_NEW);
+    ck_assert_int_eq(take(2), AK_RUNS_LATE);
+    ck_assert_int_eq(take(2), AK_RUNS_SEEN);
+    ck_assert_uint_eq(runs.contiguous, 5);
 }
 END_TEST
 
 /* A gap keeps its age when an event in its middle comes. */
 START_TEST(a_split_gap_keeps_its_age)
 {
-    producer_take(producer, 10, 100);
-    producer_take(producer, 5, 500);
-    ck_assert_str_eq(ranges(), "4+1@100x2");
-    ck_assert_uint_eq(producer_tell_gaps(producer, 160, 60), 8);
-    producer_take(producer, 7, 600);
-    ck_assert_str_eq(ranges(), "4+1 1+1 2+1");
-    ck_assert_uint_eq(producer->lost, 7);
+    ak_runs_take(&runs, 10, 100);
+    ak_runs_take(&runs, 5, 500);
+    ck_assert_str_eq(text_of(), "4+1@100x2");
+    ck_assert_uint_eq(ak_runs_tell_gaps(&runs, 160, 60), 8);
+    ck_assert_int_eq(ak_runs_take(&runs, 7, 600), AK_RUNS_LATE);
+    ck_assert_str_eq(text_of(), "4+1 1+1 2+1");
 }
 END_TEST
 
 START_TEST(too_many_gaps)
 {
-    for (int i = 1; i <= PRODUCER_RANGES; i++)
+    for (int i = 1; i <= AK_RUNS_MAX; i++)
         ck_assert(take((apr_uint64_t)i * 2));
-    ck_assert_int_eq(producer->count, PRODUCER_RANGES);
-    ck_assert_uint_eq(producer->given_up, 0);
-    take(PRODUCER_RANGES * 2 + 2);
-    ck_assert_int_eq(producer->count, PRODUCER_RANGES);
-    ck_assert_uint_eq(producer->given_up, 1);
-    ck_assert_uint_eq(producer->contiguous, 2);
+    ck_assert_int_eq(runs.count, AK_RUNS_MAX);
+    ck_assert_uint_eq(runs.given_up, 0);
+    take(AK_RUNS_MAX * 2 + 2);
+    ck_assert_int_eq(runs.count, AK_RUNS_MAX);
+    ck_assert_uint_eq(runs.given_up, 1);
+    ck_assert_uint_eq(runs.contiguous, 2);
     ck_assert(!take(1)); /* too late: never twice is worth more */
-    ck_assert_uint_eq(producer_tell_gaps(producer, 0, INT_MAX), 1);
-    ck_assert_uint_eq(producer->lost, 1);
+    ck_assert_uint_eq(ak_runs_tell_gaps(&runs, 0, INT_MAX), 1);
 }
 END_TEST
 
@@ -184,8 +182,8 @@ START_TEST(great_numbers)
     ck_assert(take(last));
     ck_assert(!take(last));
     ck_assert(take(last - 1));
-    ck_assert_str_eq(ranges(), "9223372036854775805+2@1000");
-    ck_assert_int_eq(producer_ranges_parse(producer, ranges()), APR_SUCCESS);
+    ck_assert_str_eq(text_of(), "9223372036854775805+2@1000");
+    ck_assert_int_eq(ak_runs_parse(&runs, text_of()), APR_SUCCESS);
 }
 END_TEST
 
@@ -198,7 +196,7 @@ static const char *const bad_texts[] = {
 
 START_TEST(a_malformed_text_is_refused)
 {
-    ck_assert_msg(producer_ranges_parse(producer, bad_texts[_i]) == APR_EINVAL, "taken: %s", bad_texts[_i]);
+    ck_assert_msg(ak_runs_parse(&runs, bad_texts[_i]) == APR_EINVAL, "taken: %s", bad_texts[_i]);
 }
 END_TEST
 
@@ -207,26 +205,27 @@ START_TEST(every_second_event)
 {
     for (apr_uint64_t seq = 2; seq <= 20000; seq += 2)
         ck_assert(take(seq));
-    ck_assert_int_eq(producer->count, 10000);
-    ck_assert_str_eq(ranges(), "1+1@1000x10000");
-    ck_assert_int_eq(producer_ranges_parse(producer, "1+1@1000x10000"), APR_SUCCESS);
+    ck_assert_int_eq(runs.count, 10000);
+    ck_assert_str_eq(text_of(), "1+1@1000x10000");
+    ck_assert_int_eq(ak_runs_parse(&runs, "1+1@1000x10000"), APR_SUCCESS);
     for (apr_uint64_t seq = 1; seq <= 20000; seq += 2)
         ck_assert(take(seq));
-    ck_assert_uint_eq(producer->contiguous, 20000);
-    ck_assert_int_eq(producer->count, 0);
-    ck_assert_uint_eq(producer->given_up, 0);
+    ck_assert_uint_eq(runs.contiguous, 20000);
+    ck_assert_int_eq(runs.count, 0);
+    ck_assert_uint_eq(runs.given_up, 0);
 }
 END_TEST
 
-Suite *suite_dedupe(void)
+Suite *suite_runs(void)
 {
-    Suite *s = suite_create("dedupe");
-    TCase *c = tcase_create("ranges");
+    Suite *s = suite_create("runs");
+    TCase *c = tcase_create("numbers");
 
     tcase_add_checked_fixture(c, set_up, tear_down);
+    tcase_set_timeout(c, 60);
     tcase_add_test(c, in_order);
     tcase_add_test(c, a_gap_and_its_filling);
-    tcase_add_test(c, ranges_grow_and_join);
+    tcase_add_test(c, runs_grow_and_join);
     tcase_add_test(c, as_a_plain_set);
     tcase_add_test(c, gaps_are_told_once_and_after_the_grace);
     tcase_add_test(c, what_was_told_and_comes_late_is_counted);
