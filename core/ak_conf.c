@@ -30,7 +30,7 @@ static const struct setting_t {
     {"ingest_token_file", TYPE_FILE, NULL, 0, 0, "secret that whoever posts events must present"},
     {"ingest_body_max_bytes", TYPE_NUMBER, "16777216", 65536, 1073741824, "largest batch of events"},
     {"quarantine_file", TYPE_FILE, NULL, 0, 0, "where lines go that are no events"},
-    {"log_file", TYPE_FILE, NULL, 0, 0, "auditd's own log; standard error where unset"},
+    {"log_file", TYPE_FILE, NULL, 0, 0, "auditd's own log; where unset standard error with -f, else syslog"},
     {"pid_file", TYPE_FILE, NULL, 0, 0, "where auditd writes its process id"},
     {"alerts_file", TYPE_FILE, NULL, 0, 0, "file that gets each alert as a line of JSON"},
     {"syslog", TYPE_TEXT, NULL, 0, 0, "where alerts go as RFC 5424 messages"},

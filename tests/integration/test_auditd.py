@@ -2,6 +2,7 @@
 import json
 import os
 import random
+import re
 import signal
 import socket
 import sqlite3
@@ -12,7 +13,7 @@ import time
 import pytest
 
 from auditd import NOW, TOKEN, Auditd, event, events
-from stack import wait
+from stack import ROOT, wait
 
 
 @pytest.fixture
@@ -288,6 +289,16 @@ def test_health_and_metrics(auditd):
     names = [line.split()[0] for line in text.splitlines() if not line.startswith("#")]
     assert len(names) == len(set(names)) > 10
     assert all(text.count(f"# {what} {name} ") == 1 for name in names for what in ("HELP", "TYPE"))
+
+
+def test_the_documents_name_what_there_is(auditd):
+    text = (ROOT / "docs" / "auditd.md").read_text()
+    _, metrics, _ = auditd.request("GET", "/metrics")
+    names = {line.split()[0] for line in metrics.splitlines() if not line.startswith("#")}
+    assert names == set(re.findall(r"\| `(apikey_auditd_\w+)` \|", text))
+    table = (ROOT / "auditd" / "detect.c").read_text()
+    kinds = set(re.findall(r"&detect_(\w+)", table))
+    assert len(kinds) >= 8 and kinds == set(re.findall(r"^\| `([a-z_]+)` \|", text, re.M)) & kinds
 
 
 # --- a database that is not there ---------------------------------------------------------------------
