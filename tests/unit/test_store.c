@@ -1,6 +1,7 @@
 /* test_store.c - the store: opening, keys, pages, rotation, and what each leaves in the logs */
 #include <apr_strings.h>
 #include <check.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -432,6 +433,55 @@ START_TEST(filters_choose)
 }
 END_TEST
 
+/* --- many at once --- */
+
+#define WORKERS 4
+#define ROUNDS 15
+
+/* Make keys, read them, and revoke each: on fewer handles than there are threads. */
+static void *work(void *number)
+{
+    apr_pool_t *p;
+    void *failed = NULL;
+
+    apr_pool_create(&p, NULL);
+    for (int i = 0; i < ROUNDS && failed == NULL; i++) {
+        ak_key_new_t key = {.account_id = "acct_one", .name = "Busy", .prefix = "p", .last_four = "l",
+                            .permissions = "tasks:read", .per_hour = AK_UNSET, .per_minute = AK_UNSET};
+        ak_key_record_t *read;
+
+        key.id = apr_psprintf(p, "key_w%d_%d", *(int *)number, i);
+        key.digest_hex = key.id;
+        if (ak_store_key_create(STORE, ACTOR, &key, 1, NULL, NULL, p) != APR_SUCCESS
+            || ak_store_key_get(STORE, NULL, key.id, &read, p) != APR_SUCCESS
+            || ak_store_key_revoke(STORE, ACTOR, NULL, key.id, 2, NULL, p) != APR_SUCCESS)
+            failed = number;
+    }
+    apr_pool_destroy(p);
+    return failed;
+}
+
+START_TEST(many_threads_share_few_handles)
+{
+    pthread_t threads[WORKERS];
+    int numbers[WORKERS];
+    const char *why;
+    void *failed;
+
+    ck_assert_int_eq(ak_store_open(&STORE, "sqlite3", scratch_file("keys.db"), 2, &why, P), APR_SUCCESS);
+    for (int i = 0; i < WORKERS; i++) {
+        numbers[i] = i;
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, work, &numbers[i]), 0);
+    }
+    for (int i = 0; i < WORKERS; i++) {
+        ck_assert_int_eq(pthread_join(threads[i], &failed), 0);
+        ck_assert_msg(failed == NULL, "%s", ak_store_problem(STORE, P));
+    }
+    ck_assert_str_eq(scratch_value("SELECT COUNT(*) FROM api_keys WHERE status = 'revoked'"), "60");
+    ck_assert_str_eq(scratch_value("SELECT COUNT(*) || ' ' || MAX(seq) FROM change_log"), "120 120");
+}
+END_TEST
+
 Suite *suite_store(void)
 {
     Suite *suite = suite_create("store");
@@ -454,6 +504,7 @@ Suite *suite_store(void)
     tcase_add_test(tcase, rotation_leaves_the_old_key_its_grace_and_no_more);
     tcase_add_test(tcase, pages_show_each_key_once_newest_first);
     tcase_add_test(tcase, filters_choose);
+    tcase_add_test(tcase, many_threads_share_few_handles);
     suite_add_tcase(suite, tcase);
     return suite;
 }
