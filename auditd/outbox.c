@@ -100,6 +100,14 @@ static apr_status_t deliver(engine_t *engine, const settings_t *conf, const char
     return rv;
 }
 
+static int any_enabled(const settings_t *conf)
+{
+    for (int i = 0; i < sink_count; i++)
+        if (sinks[i]->enabled(conf))
+            return 1;
+    return 0;
+}
+
 /* How many rows were due; -1: the database could not be read. */
 static int pass(engine_t *engine, apr_pool_t *p)
 {
@@ -107,6 +115,8 @@ static int pass(engine_t *engine, apr_pool_t *p)
     apr_array_header_t *outcomes = apr_array_make(p, PASS_MAX, sizeof(outcome_t));
     const settings_t *conf = engine_settings(engine);
 
+    if (!any_enabled(conf))
+        return 0;
     if (engine_run(engine, read_due, &rows, 0, p) != APR_SUCCESS)
         return -1;
     for (int i = 0; i < rows.count && !atomic_load(&engine->stopping); i++) {

@@ -5,6 +5,8 @@
 
 #include "auditd.h"
 
+#define AHEAD_SEC 60 /* so much may an event's clock be ahead of ours */
+
 /* --- the window: pure --------------------------------------------------------------------- */
 
 static int cell_seconds(int window_sec)
@@ -102,6 +104,7 @@ apr_status_t watch_hit(tx_t *tx, apr_hash_t **sightings, const char *state, cons
                        const ak_event_t *e, int window_sec, apr_uint32_t threshold)
 {
     sighting_t *s;
+    apr_int64_t sec;
     apr_uint32_t sum;
     apr_status_t rv;
 
@@ -114,7 +117,10 @@ apr_status_t watch_hit(tx_t *tx, apr_hash_t **sightings, const char *state, cons
             return rv;
     }
     note_sighting(s, e);
-    sum = window_add(&s->window, apr_time_sec(e->time), window_sec);
+    sec = apr_time_sec(e->time);
+    if (sec > tx->now_sec + AHEAD_SEC) /* a clock that is wrong must not empty the windows of the others */
+        sec = tx->now_sec;
+    sum = window_add(&s->window, sec, window_sec);
     if (sum > s->peak)
         s->peak = sum;
     if (sum >= threshold)

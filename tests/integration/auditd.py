@@ -38,6 +38,7 @@ class Auditd:
         self.db = self.dir / "apikey.db"
         self.port = free_port()
         self.process = None
+        self.wrapper = []   # a command to run auditd under
         token = self.dir / "ingest.token"
         token.write_text(TOKEN + "\n")
         token.chmod(0o600)
@@ -74,7 +75,7 @@ class Auditd:
     # --- the process ---
 
     def command(self, *arguments):
-        return [str(BUILD / "apikey-auditd"), "-c", str(self.conf), *map(str, arguments)]
+        return [*self.wrapper, str(BUILD / "apikey-auditd"), "-c", str(self.conf), *map(str, arguments)]
 
     def call(self, *arguments):
         return subprocess.run(self.command(*arguments), capture_output=True, text=True, stdin=subprocess.DEVNULL)
@@ -86,7 +87,7 @@ class Auditd:
 
     def start(self):
         self.launch()
-        wait(self.listens, what="auditd to listen")
+        wait(self.listens, 60, what="auditd to listen")
         return self
 
     def listens(self):

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from auditd import NOW, Auditd, event, events
-from stack import free_port, wait
+from stack import SANITIZE, free_port, wait
 
 DAY = 86400
 
@@ -126,7 +126,7 @@ def test_auth_failures_by_address(auditd):
 
 def test_failures_spread_out_are_no_alert(auditd):
     for minute in range(40):   # eight in five minutes
-        auditd.post([event(seq, key="", decision="unknown_key", status=401, time=NOW + 60 * minute)
+        auditd.post([event(seq, key="", decision="unknown_key", status=401, time=NOW - 60 * (40 - minute))
                      for seq in (2 * minute + 1, 2 * minute + 2)])
     assert auditd.alerts() == []
 
@@ -164,6 +164,13 @@ def test_a_window_outlives_a_restart(auditd):
     auditd.start()
     auditd.post(failures(1, first=20))
     assert only(auditd.alerts())["count"] == 20
+
+
+def test_a_clock_ahead_empties_no_window(auditd):
+    auditd.post(failures(10))
+    auditd.post(failures(1, producer="n2.1.x", time=NOW + 10 * DAY))
+    auditd.post(failures(10, first=11))
+    assert only(auditd.alerts())["count"] == 21
 
 
 def test_a_repeated_batch_fills_no_window(auditd):
@@ -511,6 +518,30 @@ def test_alerts_while_the_database_is_busy(make):
         wanted = {alert["id"] for alert in auditd.alerts()}
         assert len(auditd.alerts("revoked_key_used")) == 8 and len(auditd.alerts("auth_failures")) == 9
         assert {parse(receiver.recv(65536).decode())["data"]["id"] for _ in wanted} == wanted
+
+
+def test_no_memory_error_in_a_life(tmp_path):
+    """A whole life under valgrind: good, broken and repeated lines, alerts, receivers, SIGHUP, the end."""
+    report = tmp_path / "valgrind"
+    auditd = Auditd(new_ip_learning_seconds=0, alerts_file=tmp_path / "alerts", events_lost_grace_seconds=1)
+    auditd.add_key("key_one", expires_at=int(time.time()) + DAY // 2)
+    if not SANITIZE:   # a sanitizer looks for the same
+        auditd.wrapper = ["valgrind", "-q", "--leak-check=full", "--errors-for-leak-kinds=definite",
+                          "--error-exitcode=99", f"--log-file={report}"]
+    try:
+        auditd.start()
+        auditd.post(events(50) + ["broken", event(51)[:60] + event(52, address="203.0.113.9", time=NOW + 1)])
+        auditd.post(events(50) + failures(30, first=60, decision="revoked_key"))
+        assert auditd.post_raw("x" * 100_000)[0] == 200 and auditd.post_raw("x", "wrong")[0] == 401
+        wait(lambda: {"new_ip", "auth_failures", "revoked_key_used", "events_lost", "key_expiring"}
+             <= {alert["kind"] for alert in auditd.alerts()}, 60, "the alerts")
+        wait(lambda: auditd.sql("SELECT * FROM outbox") == [], 60, "the outbox to be empty")
+        auditd.process.send_signal(signal.SIGHUP)
+        wait(lambda: "read anew" in auditd.log(), 60, "the configuration")
+        assert auditd.stop() == 0, report.read_text() if report.exists() else auditd.log()
+        assert SANITIZE or report.read_text() == ""
+    finally:
+        auditd.remove()
 
 
 # --- replay ------------------------------------------------------------------------------------------------------------------
