@@ -9,24 +9,36 @@
 
 #include "ak_digest.h"
 #include "ak_store_private.h"
+#include "ak_window.h"
 
 static const char *flag_text(int flag)
 {
     return flag ? "1" : "0";
 }
 
-/* What the audit log says of a new key. */
+/* A space-separated list as the endpoints show it. */
+static json_t *list_of_words(const char *words, apr_pool_t *p)
+{
+    json_t *list = json_array();
+    char *rest;
+
+    for (char *word = apr_strtok(apr_pstrdup(p, words), " ", &rest); word != NULL; word = apr_strtok(NULL, " ", &rest))
+        json_array_append_new(list, json_string(word));
+    return list;
+}
+
+/* What the audit log says of a new key, in the endpoints' forms. */
 static const char *key_details(const ak_key_new_t *key, const char *rotated_from, apr_pool_t *p)
 {
+    char expires[AK_RFC3339_SIZE], *text;
     json_t *object = json_object();
-    char *text;
     const char *copy = NULL;
 
     json_object_set_new(object, "name", json_string(key->name));
-    json_object_set_new(object, "permissions", json_string(key->permissions));
+    json_object_set_new(object, "permissions", list_of_words(key->permissions, p));
     json_object_set_new(object, "environment", json_string(ak_environment_text(key->environment)));
     if (key->expires_at != 0)
-        json_object_set_new(object, "expires_at", json_integer(key->expires_at));
+        json_object_set_new(object, "expires_at", json_string(ak_rfc3339(expires, key->expires_at)));
     if (key->imported)
         json_object_set_new(object, "imported", json_true());
     if (rotated_from != NULL)
