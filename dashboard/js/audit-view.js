@@ -23,12 +23,8 @@ function thing(id) {
     return el("span", { class: "id" }, id ?? "");
 }
 
-// The log keeps times as seconds; 0 stands for never.
-const isTime = (name, value) => name.endsWith("_at") && typeof value === "number";
-const valueOf = (name, value) =>
-    isTime(name, value)
-        ? when(value ? `${new Date(value * 1000).toISOString().slice(0, 19)}Z` : null)
-        : plain(value);
+// null stands for never
+const valueOf = (name, value) => (name.endsWith("_at") ? when(value) : plain(value));
 
 const plain = (value) =>
     Array.isArray(value)
