@@ -1,4 +1,6 @@
 """Who is it?  What is refused with 401, what the client is told, and what is not kept of it."""
+import hashlib
+import json
 import subprocess
 
 import pytest
@@ -17,6 +19,18 @@ OWN_HEADER = """
     APIKeyHeader X-API-Key
     Require valid-user
     ProxyPass "${LIVE}/only"
+</Location>
+<Location "/imported">
+    AuthType APIKey
+    APIKeyAcceptImported On
+    Require valid-user
+    ProxyPass "${LIVE}/imported"
+</Location>
+<Location "/guessed">
+    AuthType APIKey
+    APIKeyFailureLimit 5/3600
+    Require valid-user
+    ProxyPass "${LIVE}/guessed"
 </Location>
 <Location "/named">
     AuthType APIKey
@@ -188,6 +202,31 @@ def test_both_headers_disagree(own):
 def test_realm_is_quoted(own):
     challenge = own.get("/named", address="192.0.2.11").header("WWW-Authenticate")
     assert challenge == 'Bearer realm="a \\"quoted\\" realm"'
+
+
+def test_imported_keys(own):
+    """A key of another system, of which only the SHA-256 was brought over, works where it is asked for."""
+    old = f"legacy.{own.port}.Zm9vYmFy/+=="
+    line = {"sha256": hashlib.sha256(old.encode()).hexdigest(), "name": "From before", "permissions": ["tasks:read"]}
+    done = own.ctl_raw("key", "import", stdin=json.dumps(line) + "\n")
+    assert done.returncode == 0, done.stderr
+    assert own.get("/imported", old).status == 200
+    expect_401(own.get("/own", old, address="192.0.2.12"), "malformed_key", error=True)
+    expect_401(own.get("/imported", old + "x", address="192.0.2.12"), "unknown_key", error=True)
+    expect_401(own.get("/imported", line["sha256"], address="192.0.2.12"), "unknown_key", error=True)
+    native = own.make_key()["key"]
+    assert own.get("/imported", native).status == 200
+
+
+def test_an_address_that_guesses(own):
+    """Past the limit of failures an address is told to wait; others, and valid keys, are not."""
+    key = own.make_key()["key"]
+    answers = [own.get("/guessed", well_formed(), address="192.0.2.13") for _ in range(8)]
+    assert [answer.status for answer in answers] == [401] * 5 + [429] * 3
+    assert answers[-1].code == "too_many_failures" and 1 <= int(answers[-1].header("Retry-After")) <= 3600
+    expect_401(own.get("/guessed", well_formed(), address="192.0.2.14"), "unknown_key", error=True)
+    assert own.get("/guessed", key, address="192.0.2.14").status == 200
+    assert own.get("/guessed", address="192.0.2.13").status in (401, 429)
 
 
 def test_401_to_a_request_with_a_body(stack, client):
