@@ -256,6 +256,14 @@ class Stack:
         assert made.status == 201, made
         return made.json()
 
+    def httpd_command(self, *arguments):
+        """Run httpd on this stack's configuration, as with -t to check it."""
+        command = ["apache2", "-f", self.dir / "httpd.conf", *arguments]
+        if SANITIZE:
+            library = subprocess.check_output(["gcc", "-print-file-name=libasan.so"], text=True).strip()
+            command = ["env", f"LD_PRELOAD={library}", "ASAN_OPTIONS=detect_leaks=0", *command]
+        return self.as_service(*command)
+
     # --- logs ---
 
     def log(self, name):

@@ -48,8 +48,7 @@ WRONG = [
 def config_test(stack, directives):
     """apache2 -t on the shipped configuration with some directives added at its end."""
     (stack.dir / "htdocs" / "wrong.conf").write_text(directives + "\n")
-    return stack.as_service("apache2", "-t", "-f", stack.dir / "httpd.conf",
-                            "-c", f"Include \"{stack.dir}/htdocs/wrong.conf\"")
+    return stack.httpd_command("-t", "-c", f"Include \"{stack.dir}/htdocs/wrong.conf\"")
 
 
 def test_the_shipped_configuration_is_right(stack):
