@@ -11,9 +11,13 @@ from stack import ROOT, wait
 
 class Chain:
     def __init__(self):
-        self.auditd = Auditd().start()
+        self.auditd = Auditd()
         self.dir = self.auditd.dir / "run"
-        (self.dir / "events").mkdir(parents=True)
+        for name in ("events", "log"):
+            (self.dir / name).mkdir(parents=True)
+        self.auditd.settings["syslog"] = f"unix:{self.dir}/alerts.sock"
+        self.auditd.write_conf()
+        self.auditd.start()
         text = (ROOT / "conf" / "syslog-ng.conf.in").read_text()
         for name, value in {"RUN_DIR": self.dir, "INGEST_PORT": self.auditd.port, "INGEST_TOKEN": TOKEN,
                             "SITE_SYSLOG": ""}.items():
@@ -24,8 +28,8 @@ class Chain:
     def start(self):
         with open(self.dir / "out", "a") as out:
             self.process = subprocess.Popen(
-                ["/usr/sbin/syslog-ng", "-F", "--no-caps", "-f", self.dir / "syslog-ng.conf", "-R", self.dir / "persist",
-                 "-c", self.dir / "ctl", "-p", self.dir / "pid"], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+                ["/usr/sbin/syslog-ng", "-F", "--no-caps", "-f", self.dir / "syslog-ng.conf",
+                 "-R", self.dir / "persist", "-c", self.dir / "ctl", "-p", self.dir / "pid"], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
 
     def kill(self):
         self.process.kill()
@@ -56,6 +60,19 @@ def test_an_event_shows_within_two_seconds(chain):
     wait(lambda: chain.counted() == 1, what="the first event")
     chain.write("n1.1.a", 1, [event(2, producer="n1.1.a")])
     wait(lambda: chain.counted() == 2, 2, what="the second event")
+
+
+def test_alerts_come_back(chain):
+    """RFC 5424 as syslog-ng reads it, also after it was away."""
+    file = chain.dir / "log" / "alerts.log"
+    chain.auditd.post([event(1, decision="revoked_key", status=401)])
+    wait(lambda: file.exists() and file.read_text().endswith("\n"), 60, "the first alert")
+    chain.kill()
+    chain.auditd.post([event(2, decision="expired_key", status=401)])
+    chain.start()
+    wait(lambda: file.read_text().count("\n") == 2, 60, "the second alert")
+    for line, alert in zip(file.read_text().splitlines(), chain.auditd.alerts()):
+        assert line.split(" ", 4)[1:] == [alert["severity"], alert["kind"], alert["id"], alert["message"]]
 
 
 def test_many_events_of_many_files(chain):
