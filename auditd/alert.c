@@ -86,7 +86,7 @@ apr_status_t alert_raise(tx_t *tx, const detector_t *detector, const alert_t *a)
 
     if (!a->details)
         return APR_ENOMEM;
-    if (detector->attack)
+    if (detector->attack && !json_object_get(a->details, "attack")) /* a detector may know better */
         json_object_set_new(a->details, "attack", json_string(detector->attack));
     text = dump(tx->p, json_incref(a->details));
     rv = text ? TX_EXEC(tx, AK_SQL_AUD_ALERT_REPEAT, &affected, TX_NUMBER(tx, a->count), message, text, last, last,

@@ -57,6 +57,10 @@ typedef struct {
     int new_ip_learning_sec;
     int auth_failures_address, auth_failures_key, auth_failures_window_sec;
     int rate_limit_hits, rate_limit_hits_window_sec;
+    int stuffing_keys, stuffing_sources, stuffing_unknown, stuffing_unknown_sources, stuffing_window_sec;
+    int scope_probing_scopes, scope_probing_window_sec;
+    int ip_not_allowed, ip_not_allowed_window_sec;
+    int environment_mismatch, environment_mismatch_window_sec;
     int events_lost_grace_sec;
     int producer_keep_sec;
 } settings_t;
@@ -209,7 +213,8 @@ typedef struct detector_t {
 
 extern const detector_t detect_new_ip, detect_auth_failures, detect_revoked_key_used,
     detect_expired_key_used, detect_rate_limit_hits, detect_quota_exceeded, detect_events_lost,
-    detect_key_expiring;
+    detect_key_expiring, detect_credential_stuffing, detect_scope_probing, detect_ip_not_allowed,
+    detect_environment_mismatch;
 extern const detector_t *const detectors[];
 extern const int detector_count;
 
@@ -240,10 +245,23 @@ const char *window_text(const window_t *window, apr_pool_t *p);
 apr_status_t window_parse(window_t *window, const char *text);
 
 typedef struct {
+    apr_uint32_t digest; /* of who it is */
+    apr_int64_t sec;     /* when it was last seen */
+} face_t;
+
+#define CROWD_MAX 64 /* a crowd counts no further */
+
+typedef struct {
+    int count;
+    face_t face[CROWD_MAX];
+} crowd_t;
+
+typedef struct {
     const char *subject;      /* of the alert */
     char key[AK_ID_MAX + 1], account[AK_ID_MAX + 1];
     char address[46];         /* the last one */
     window_t window;
+    crowd_t *crowd;           /* of those that crowd.c made */
     apr_uint32_t peak;        /* the most that a window held in this batch */
     apr_uint32_t hits;        /* in this batch */
     apr_uint32_t over;        /* of these, the ones that met a full window; the filling of it included */
@@ -254,11 +272,29 @@ typedef struct {
  * no memory beyond the batch; else the window is loaded under that name. */
 apr_status_t watch_hit(tx_t *tx, apr_hash_t **sightings, const char *state, const char *subject,
                        const ak_event_t *event, int window_sec, apr_uint32_t threshold);
+/* When it was.  A clock that is wrong must not empty the windows of the others: what is far ahead is now. */
+apr_int64_t watch_second(const tx_t *tx, const ak_event_t *event);
+void watch_note(sighting_t *sighting, const ak_event_t *event);
+/* The address as text; of IPv6 the /64, which one host owns whole.  "" where it is no address. */
+const char *watch_source(const char *address, char text[AK_CIDR_TEXT]);
+/* Its /24 or /48, as in known_networks; "" where it is no address. */
+const char *watch_network(const char *address, char text[AK_CIDR_TEXT]);
 /* Save the windows that watch_hit loaded.  Here and below sightings may be NULL: there were none. */
 apr_status_t watch_save(tx_t *tx, apr_hash_t *sightings, const char *state, int window_sec);
 /* Tell of each subject that met a full window. */
 typedef apr_status_t (*watch_tell_t)(tx_t *tx, const detector_t *self, const sighting_t *sighting);
 apr_status_t watch_each(tx_t *tx, const detector_t *self, apr_hash_t *sightings, watch_tell_t tell);
+
+/* --- crowd.c: how many different ones in how long, by subject ------------------------------------ */
+/* Add one at a time; how many different ones the window holds that ends with the newest. */
+int crowd_add(crowd_t *crowd, const char *who, apr_int64_t sec, int window_sec);
+const char *crowd_text(const crowd_t *crowd, apr_pool_t *p);
+/* APR_EINVAL: not such a text; the crowd is empty then. */
+apr_status_t crowd_parse(crowd_t *crowd, const char *text);
+/* Like watch_hit and watch_save, for the different ones that a subject was seen with. */
+apr_status_t crowd_hit(tx_t *tx, apr_hash_t **sightings, const char *state, const char *subject, const char *who,
+                       const ak_event_t *event, int window_sec, int threshold);
+apr_status_t crowd_save(tx_t *tx, apr_hash_t *sightings, const char *state, int window_sec);
 
 /* --- alert.c: one open alert a kind and subject -------------------------------------------------- */
 typedef struct {

@@ -11,6 +11,7 @@
 const detector_t *const detectors[] = {
     &detect_new_ip,           &detect_auth_failures,   &detect_revoked_key_used, &detect_expired_key_used,
     &detect_rate_limit_hits,  &detect_quota_exceeded,  &detect_events_lost,      &detect_key_expiring,
+    &detect_credential_stuffing, &detect_scope_probing, &detect_ip_not_allowed,  &detect_environment_mismatch,
 };
 const int detector_count = (int)(sizeof(detectors) / sizeof(detectors[0]));
 

@@ -4,7 +4,6 @@
  * guesses nothing.  An IPv6 address stands for its /64, which one host owns whole.
  */
 #include <apr_strings.h>
-#include <string.h>
 
 #include "auditd.h"
 
@@ -21,22 +20,6 @@ static int is_failure(ak_code_e decision)
            decision == AK_REVOKED_KEY || decision == AK_IP_NOT_ALLOWED || decision == AK_TOO_MANY_FAILURES;
 }
 
-/* "192.0.2.7" or "2001:db8:1:2::/64"; "" where it is no address. */
-static const char *source_of(const char *address, char text[AK_CIDR_TEXT])
-{
-    ak_cidr_t net = {{0}, 128};
-
-    text[0] = '\0';
-    if (ak_addr_parse(net.addr, address) != APR_SUCCESS)
-        return text;
-    if (strchr(address, ':') && memcmp(net.addr, "\0\0\0\0\0\0\0\0\0\0\xff\xff", 12) != 0) {
-        memset(net.addr + 8, 0, 8);
-        net.bits = 64;
-        return ak_cidr_text(text, &net);
-    }
-    return apr_cpystrn(text, address, AK_CIDR_TEXT), text;
-}
-
 static apr_status_t observe(tx_t *tx, const detector_t *self, void **baton, const ak_event_t *e)
 {
     failures_t *f = *baton;
@@ -47,7 +30,7 @@ static apr_status_t observe(tx_t *tx, const detector_t *self, void **baton, cons
         return APR_SUCCESS;
     if (!f)
         *baton = f = apr_pcalloc(tx->p, sizeof(*f));
-    if (source_of(e->address, source)[0] != '\0')
+    if (watch_source(e->address, source)[0] != '\0')
         rv = watch_hit(tx, &f->by_address, BY_ADDRESS, source, e, tx->conf->auth_failures_window_sec,
                        (apr_uint32_t)tx->conf->auth_failures_address);
     if (rv == APR_SUCCESS && e->key[0] != '\0')

@@ -69,6 +69,35 @@ apr_status_t window_parse(window_t *w, const char *text)
     return APR_SUCCESS;
 }
 
+/* --- where an event comes from ---------------------------------------------------------------- */
+
+const char *watch_source(const char *address, char text[AK_CIDR_TEXT])
+{
+    ak_cidr_t net = {{0}, 128};
+
+    text[0] = '\0';
+    if (ak_addr_parse(net.addr, address) != APR_SUCCESS)
+        return text;
+    if (strchr(address, ':') && memcmp(net.addr, "\0\0\0\0\0\0\0\0\0\0\xff\xff", 12) != 0) {
+        memset(net.addr + 8, 0, 8);
+        net.bits = 64;
+        return ak_cidr_text(text, &net);
+    }
+    return apr_cpystrn(text, address, AK_CIDR_TEXT), text;
+}
+
+const char *watch_network(const char *address, char text[AK_CIDR_TEXT])
+{
+    unsigned char bytes[16];
+    ak_cidr_t net;
+
+    text[0] = '\0';
+    if (ak_addr_parse(bytes, address) != APR_SUCCESS)
+        return text;
+    ak_cidr_network_of(&net, bytes);
+    return ak_cidr_text(text, &net);
+}
+
 /* --- sightings of a batch -------------------------------------------------------------------- */
 
 static apr_status_t first_sighting(tx_t *tx, apr_hash_t *sightings, const char *state, const char *subject,
@@ -88,7 +117,7 @@ static apr_status_t first_sighting(tx_t *tx, apr_hash_t *sightings, const char *
     return rv;
 }
 
-static void note_sighting(sighting_t *s, const ak_event_t *e)
+void watch_note(sighting_t *s, const ak_event_t *e)
 {
     if (s->hits++ == 0 || e->time < s->first)
         s->first = e->time;
@@ -100,11 +129,17 @@ static void note_sighting(sighting_t *s, const ak_event_t *e)
     }
 }
 
+apr_int64_t watch_second(const tx_t *tx, const ak_event_t *e)
+{
+    apr_int64_t sec = apr_time_sec(e->time);
+
+    return sec > tx->now_sec + AHEAD_SEC ? tx->now_sec : sec;
+}
+
 apr_status_t watch_hit(tx_t *tx, apr_hash_t **sightings, const char *state, const char *subject,
                        const ak_event_t *e, int window_sec, apr_uint32_t threshold)
 {
     sighting_t *s;
-    apr_int64_t sec;
     apr_uint32_t sum;
     apr_status_t rv;
 
@@ -116,11 +151,8 @@ apr_status_t watch_hit(tx_t *tx, apr_hash_t **sightings, const char *state, cons
         if (rv != APR_SUCCESS)
             return rv;
     }
-    note_sighting(s, e);
-    sec = apr_time_sec(e->time);
-    if (sec > tx->now_sec + AHEAD_SEC) /* a clock that is wrong must not empty the windows of the others */
-        sec = tx->now_sec;
-    sum = window_add(&s->window, sec, window_sec);
+    watch_note(s, e);
+    sum = window_add(&s->window, watch_second(tx, e), window_sec);
     if (sum > s->peak)
         s->peak = sum;
     if (sum >= threshold)

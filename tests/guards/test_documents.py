@@ -43,3 +43,15 @@ def test_every_code_of_a_problem_is_described():
     assert len(used) >= 15, used
     missing = [slug for slug in used if slug != "internal_error" and f"`{slug}`" not in ENDPOINTS]
     assert not missing
+
+
+def test_every_detector_is_described():
+    """docs/auditd.md has a row or more for each, with its severity and technique."""
+    row = re.compile(r'const detector_t detect_\w+ = \{\s*"(\w+)",\s*"(\w+)",\s*(?:"(T\d+)"|NULL)')
+    detectors = {found for path in (ROOT / "auditd").glob("detect_*.c") for found in row.findall(path.read_text())}
+    assert len(detectors) >= 12, detectors
+    text = (ROOT / "docs" / "auditd.md").read_text()
+    table = text[text.index("## Detectors"):text.index("## Alerts")]
+    described = {(kind, severity, attack.partition(".")[0]) for kind, severity, attack
+                 in re.findall(r"^\| `(\w+)` \| .* \| (\w+) \| ?(\S*) \|$", table, re.M)}
+    assert detectors == described

@@ -128,7 +128,7 @@ def test_failures_spread_out_are_no_alert(auditd):
     for minute in range(40):   # eight in five minutes
         auditd.post([event(seq, key="", decision="unknown_key", status=401, time=NOW - 60 * (40 - minute))
                      for seq in (2 * minute + 1, 2 * minute + 2)])
-    assert auditd.alerts() == []
+    assert auditd.alerts("auth_failures") == []
 
 
 def test_missing_credentials_are_no_guesses(auditd):

@@ -1,4 +1,5 @@
-/* test_watch.c - sliding windows of detectors, and what counts as a key's use */
+/* test_watch.c - sliding windows and crowds of detectors, and what counts as a key's use */
+#include <apr_strings.h>
 #include <string.h>
 
 #include "auditd.h"
@@ -83,6 +84,107 @@ START_TEST(text_and_back)
 }
 END_TEST
 
+/* --- crowds --- */
+
+static const char *member(int number)
+{
+    return apr_psprintf(pool, "key_%d", number);
+}
+
+START_TEST(a_crowd_counts_each_once)
+{
+    crowd_t crowd = {0};
+
+    for (int round = 0; round < 3; round++)
+        for (int i = 0; i < 10; i++)
+            ck_assert_int_eq(crowd_add(&crowd, member(i), START + round, 300), round == 0 ? i + 1 : 10);
+}
+END_TEST
+
+START_TEST(a_crowd_forgets_whom_the_window_has_passed)
+{
+    crowd_t crowd = {0};
+
+    crowd_add(&crowd, "a", START, 300);
+    ck_assert_int_eq(crowd_add(&crowd, "b", START + 299, 300), 2);
+    ck_assert_int_eq(crowd_add(&crowd, "c", START + 300, 300), 2);
+    ck_assert_int_eq(crowd_add(&crowd, "b", START + 500, 300), 2);
+    ck_assert_int_eq(crowd_add(&crowd, "late", START, 300), 2); /* older than the window: it is no part of it */
+    ck_assert_int_eq(crowd_add(&crowd, "b", START + 799, 300), 1);
+}
+END_TEST
+
+START_TEST(a_crowd_is_bounded)
+{
+    crowd_t crowd = {0};
+
+    for (int i = 0; i < 10 * CROWD_MAX; i++)
+        crowd_add(&crowd, member(i), START + i, 86400);
+    ck_assert_int_eq(crowd.count, CROWD_MAX);
+    for (int i = 0; i < CROWD_MAX; i++) /* the latest are kept */
+        ck_assert_int_ge(crowd.face[i].sec, START + 9 * CROWD_MAX);
+    ck_assert_uint_lt(strlen(crowd_text(&crowd, pool)), 1600);
+}
+END_TEST
+
+START_TEST(a_crowd_as_text_and_back)
+{
+    crowd_t crowd = {0}, back;
+
+    ck_assert_str_eq(crowd_text(&crowd, pool), "");
+    ck_assert_int_eq(crowd_parse(&back, ""), APR_SUCCESS);
+    ck_assert_int_eq(back.count, 0);
+    for (int i = 0; i < CROWD_MAX; i++)
+        crowd_add(&crowd, member(i), START + i, 3600);
+    ck_assert_int_eq(crowd_parse(&back, crowd_text(&crowd, pool)), APR_SUCCESS);
+    ck_assert_int_eq(back.count, CROWD_MAX);
+    for (int i = 0; i < CROWD_MAX; i++) {
+        ck_assert_uint_eq(back.face[i].digest, crowd.face[i].digest);
+        ck_assert_int_eq(back.face[i].sec, crowd.face[i].sec);
+    }
+}
+END_TEST
+
+static const char *const bad_crowds[] = {"x", "1", "1@", "@1", "1@1 ", "1@ 1", "100000000@1", "-1@1", "1@1x",
+                                         "1@1  2@2", "1@1,2@2"};
+#define BAD_CROWDS ((int)(sizeof(bad_crowds) / sizeof(bad_crowds[0])))
+
+START_TEST(a_malformed_text_empties_the_crowd)
+{
+    crowd_t crowd = {1, {{5, 5}}};
+
+    ck_assert_msg(crowd_parse(&crowd, bad_crowds[_i]) == APR_EINVAL, "taken: %s", bad_crowds[_i]);
+    ck_assert_int_eq(crowd.count, 0);
+}
+END_TEST
+
+START_TEST(a_longer_text_than_a_crowd_is_refused)
+{
+    const char *text = "1@1";
+    crowd_t crowd;
+
+    for (int i = 0; i < CROWD_MAX; i++)
+        text = apr_psprintf(pool, "%s %x@1", text, i + 2);
+    ck_assert_int_eq(crowd_parse(&crowd, text), APR_EINVAL);
+}
+END_TEST
+
+/* --- where events come from --- */
+
+START_TEST(sources_and_networks)
+{
+    char text[AK_CIDR_TEXT];
+
+    ck_assert_str_eq(watch_source("192.0.2.7", text), "192.0.2.7");
+    ck_assert_str_eq(watch_source("2001:db8:1:2:3::4", text), "2001:db8:1:2::/64");
+    ck_assert_str_eq(watch_source("", text), "");
+    ck_assert_str_eq(watch_source("somewhere", text), "");
+    ck_assert_str_eq(watch_network("192.0.2.7", text), "192.0.2.0/24");
+    ck_assert_str_eq(watch_network("2001:db8:1:2:3::4", text), "2001:db8:1::/48");
+    ck_assert_str_eq(watch_network("somewhere", text), "");
+}
+END_TEST
+
 static const char *const bad_texts[] = {"", "x", "-5 0 0 0 0 0 0 0 0 0 0", "5", "5 1 2 3", "5 0 0 0 0 0 0 0 0 0 0 0",
                                         "5 0 0 0 0 0 0 0 0 0 0 ", "5 0 0 0 0 0 0 0 0 0 4294967296",
                                         "5,0,0,0,0,0,0,0,0,0,0"};
@@ -144,6 +246,13 @@ Suite *suite_watch(void)
     tcase_add_test(c, text_and_back);
     tcase_add_loop_test(c, a_malformed_text_empties_the_window, 0, BAD_TEXTS);
     tcase_add_test(c, refusals_that_are_no_use_of_a_key);
+    tcase_add_test(c, a_crowd_counts_each_once);
+    tcase_add_test(c, a_crowd_forgets_whom_the_window_has_passed);
+    tcase_add_test(c, a_crowd_is_bounded);
+    tcase_add_test(c, a_crowd_as_text_and_back);
+    tcase_add_loop_test(c, a_malformed_text_empties_the_crowd, 0, BAD_CROWDS);
+    tcase_add_test(c, a_longer_text_than_a_crowd_is_refused);
+    tcase_add_test(c, sources_and_networks);
     tcase_add_test(c, the_table_of_detectors);
     suite_add_tcase(s, c);
     return s;
