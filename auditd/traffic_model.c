@@ -163,37 +163,60 @@ static void take_features(const traffic_model_t *model, float value, int hour, f
     feature[TRAFFIC_RUN] = run_feature(run);
 }
 
-/* The greatest surprise and its feature.  A run is unusual by being long only, so all
- * longer ones speak for it; and once told, it is no news until it ends. */
-static void judge(const traffic_model_t *model, const float feature[TRAFFIC_FEATURES], traffic_verdict_t *verdict)
+/* The surprise of each feature, and the greatest.  A run is unusual by being long only,
+ * so all longer ones speak for it; and once told, it is no news until it ends. */
+static void judge(const traffic_model_t *model, const float feature[TRAFFIC_FEATURES],
+                  double surprises[TRAFFIC_FEATURES], traffic_verdict_t *verdict)
 {
     for (int i = 0; i < TRAFFIC_FEATURES; i++) {
-        double score = surprise(&model->histogram[i], feature[i], i == TRAFFIC_RUN);
-
-        if (score > verdict->score && !(i == TRAFFIC_RUN && model->run_told)) {
-            verdict->score = score;
+        surprises[i] = surprise(&model->histogram[i], feature[i], i == TRAFFIC_RUN);
+        if (i == TRAFFIC_RUN && model->run_told)
+            surprises[i] = 0;
+        if (surprises[i] > verdict->score) {
+            verdict->score = surprises[i];
             verdict->feature = (traffic_feature_e)i;
         }
     }
 }
 
-/* Say in the caller's terms what was seen and what was to be expected. */
-static void explain(const traffic_histogram_t *h, float x, float base, traffic_verdict_t *verdict)
+/* Say in the caller's terms what was seen of a feature and what was to be expected. */
+static void explain(const traffic_histogram_t *h, traffic_feature_e feature, float x, float base,
+                    traffic_verdict_t *verdict)
 {
     double low = quantile(h, 0.01), high = quantile(h, 0.99);
     double width = fmax(high - low, ((double)h->high - h->low) / TRAFFIC_CELLS);
     double away = x < low ? low - x : x > high ? x - high : 0;
 
+    verdict->feature = feature;
     verdict->value = (double)x + base;
     verdict->expected_low = low + base;
     verdict->expected_high = high + base;
-    if (verdict->feature == TRAFFIC_RUN) {
+    if (feature == TRAFFIC_RUN) {
         verdict->value = exp2(x) - 1;
-        verdict->expected_low = exp2(low) - 1;
+        verdict->expected_low = fmax(0, exp2(low) - 1);
         verdict->expected_high = exp2(high) - 1;
     }
     verdict->beyond = width > 0 ? away / width : away > 0 ? 1 : 0;
-    verdict->silence = verdict->count == 0 && (verdict->feature == TRAFFIC_RUN || x < low);
+    verdict->silence = verdict->count == 0 && (feature == TRAFFIC_RUN || x < low);
+}
+
+/* Of the features that are unusual by themselves the one furthest off its range: what was
+ * never seen is equally surprising everywhere, but not equally telling. */
+static void explain_best(const traffic_model_t *model, const float feature[TRAFFIC_FEATURES],
+                         const float base[TRAFFIC_FEATURES], const double surprises[TRAFFIC_FEATURES],
+                         traffic_verdict_t *verdict)
+{
+    traffic_verdict_t other = *verdict;
+    traffic_feature_e top = verdict->feature;
+
+    explain(&model->histogram[top], top, feature[top], base[top], verdict);
+    for (int i = 0; i < TRAFFIC_FEATURES; i++) {
+        if (surprises[i] < TRAFFIC_THRESHOLD)
+            continue;
+        explain(&model->histogram[i], (traffic_feature_e)i, feature[i], base[i], &other);
+        if (other.beyond > verdict->beyond)
+            *verdict = other;
+    }
 }
 
 /* One alarm an episode: what goes on stays just below the threshold, unless it gets
@@ -254,6 +277,7 @@ traffic_taken_e traffic_model_observe(traffic_model_t *model, int64_t start_sec,
                                       traffic_verdict_t *verdict)
 {
     float feature[TRAFFIC_FEATURES], base[TRAFFIC_FEATURES], value, level;
+    double surprises[TRAFFIC_FEATURES];
     int hour = hour_of(start_sec);
     uint32_t run = 0;
 
@@ -271,12 +295,12 @@ traffic_taken_e traffic_model_observe(traffic_model_t *model, int64_t start_sec,
     verdict->seen = model->seen;
     if (run == 0)
         model->run_told = 0;
-    judge(model, feature, verdict);
+    judge(model, feature, surprises, verdict);
     verdict->alarm = gate(model, verdict);
-    if (verdict->alarm) {
-        explain(&model->histogram[verdict->feature], feature[verdict->feature], base[verdict->feature], verdict);
-        model->run_told |= verdict->feature == TRAFFIC_RUN;
-    }
+    if (verdict->alarm)
+        explain_best(model, feature, base, surprises, verdict);
+    if (verdict->episode && surprises[TRAFFIC_RUN] >= TRAFFIC_THRESHOLD)
+        model->run_told = 1;
     learn_features(model, feature, run);
     advance(model, start_sec, value, hour, level, run);
     return TRAFFIC_TAKEN;
@@ -311,6 +335,9 @@ traffic_taken_e traffic_model_feed(traffic_model_t *model, int width_sec, int64_
         if (left == missing || graver(&silent, verdict))
             *verdict = silent;
     }
+    /* Fewer than none was not to be expected, wherever the histogram's range begins. */
+    if (verdict->feature != TRAFFIC_DRIFT)
+        verdict->expected_low = fmax(0, verdict->expected_low);
     return TRAFFIC_TAKEN;
 }
 

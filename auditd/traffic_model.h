@@ -78,7 +78,7 @@ typedef struct {
     int alarm;                      /* the score reached the threshold, first in its episode */
     int episode;                    /* an alarm was raised here or not long before */
     uint32_t seen;                  /* buckets learned before */
-    traffic_feature_e feature;      /* the most surprising one */
+    traffic_feature_e feature;      /* the most surprising one; of an alarm the most telling one */
     /* Set when alarm is: the feature's value, and where 98 % of those before lay.  For
      * VALUE, EXCESS, STEP and OF_HOUR in requests in this bucket, for DRIFT in requests
      * a bucket by which the level moved, for RUN in buckets. */

@@ -1,10 +1,11 @@
 /* nab_detector.c - the unusual_traffic model on a series of text lines
  *
- *     nab-detector < FILE.csv
+ *     nab-detector [--alarms] < FILE.csv
  *
  * Reads "timestamp,value" lines from standard input (a header line may come first;
- * YYYY-MM-DD HH:MM:SS, taken as UTC) and writes one score for each row, as soon as
- * it has read it.  From TRAFFIC_THRESHOLD on a score is an alarm.
+ * YYYY-MM-DD HH:MM:SS, taken as UTC) and writes one score for each row.  From
+ * TRAFFIC_THRESHOLD on a score is an alarm.  With --alarms it writes these only, in
+ * words: the time, what was seen and what was to be expected.
  *
  * A row without a finite value scores 0, teaches nothing and is named on standard
  * error.  Exit status: 0 done, 1 no row could be read, 2 wrong usage.
@@ -47,6 +48,13 @@ static int read_row(char *line, int64_t *start_sec, double *value)
     return *start_sec >= 0 && isfinite(*value) ? 0 : -1;
 }
 
+static void write_alarm(const char *line, const traffic_verdict_t *verdict)
+{
+    printf("%.*s score=%.2f seen=%.6g expected=%.6g..%.6g beyond=%.2f%s: %s\n", (int)strcspn(line, ","), line,
+           verdict->score, verdict->value, verdict->expected_low, verdict->expected_high, verdict->beyond,
+           verdict->silence ? " silence" : "", traffic_feature_name(verdict->feature));
+}
+
 int main(int argc, char **argv)
 {
     traffic_model_t model;
@@ -54,11 +62,12 @@ int main(int argc, char **argv)
     char *line = NULL;
     size_t size = 0;
     long number = 0, read = 0;
+    int alarms = argc == 2 && strcmp(argv[1], "--alarms") == 0;
     int64_t start_sec;
     double value;
 
-    if (argc > 1) {
-        fprintf(stderr, "usage: %s < timestamp,value lines\n", argv[0]);
+    if (argc > 1 + alarms) {
+        fprintf(stderr, "usage: %s [--alarms] < timestamp,value lines\n", argv[0]);
         return 2;
     }
     traffic_model_reset(&model);
@@ -69,10 +78,14 @@ int main(int argc, char **argv)
         if (read_row(line, &start_sec, &value) == 0 &&
             traffic_model_observe(&model, start_sec, value, &verdict) == TRAFFIC_TAKEN) {
             read++;
-            printf("%.9g\n", verdict.score);
+            if (!alarms)
+                printf("%.9g\n", verdict.score);
+            else if (verdict.alarm)
+                write_alarm(line, &verdict);
         } else if (number > 1) {
             fprintf(stderr, "nab-detector: line %ld: not \"timestamp,value\"\n", number);
-            printf("0\n");
+            if (!alarms)
+                printf("0\n");
         }
     }
     free(line);

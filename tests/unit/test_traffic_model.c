@@ -83,6 +83,7 @@ START_TEST(a_jump_alarms_at_once_and_says_why)
     ck_assert_double_eq_tol(verdict.value, 3000, 0.5);
     ck_assert_double_le(verdict.expected_high, 700);
     ck_assert_double_lt(verdict.expected_low, verdict.expected_high);
+    ck_assert_double_ge(verdict.expected_low, 0);
     ck_assert_double_gt(verdict.beyond, 1);
     ck_assert_int_eq(verdict.silence, 0);
 }
@@ -110,6 +111,8 @@ START_TEST(silence_alarms)
     ck_assert_int_eq(feed(next, 0), 1);
     ck_assert_int_eq(verdict.silence, 1);
     ck_assert_double_gt(verdict.expected_low, 100);
+    for (int i = next + 1; i < next + 10 * DAY; i++)
+        ck_assert_int_eq(feed(i, 0), 0); /* the run grows unusual in the same episode */
 }
 END_TEST
 
