@@ -83,4 +83,13 @@ void manage_alert_show(manage_t *m);
 void manage_alert_update(manage_t *m);
 void manage_audit_list(manage_t *m);
 
+/* _manage_webhooks.c */
+void manage_webhook_list(manage_t *m);
+void manage_webhook_create(manage_t *m);
+void manage_webhook_show(manage_t *m);
+void manage_webhook_remove(manage_t *m);
+void manage_webhook_rotate(manage_t *m);
+void manage_webhook_test(manage_t *m);
+void manage_webhook_deliveries(manage_t *m);
+
 #endif

@@ -313,6 +313,49 @@ WHERE id = %s
                   WHERE o.kind = alerts.kind AND o.subject = alerts.subject AND o.status <> 'resolved'
                     AND o.id <> alerts.id)
 
+-- --- webhooks --------------------------------------------------------------------------
+
+-- name: webhook_add
+INSERT INTO webhooks (id, account_id, url, description, secret, created_at, created_by)
+VALUES (%s, %s, %s, %s, %s, CAST(%s AS BIGINT), %s)
+
+-- name: webhook_count
+SELECT COUNT(*) FROM webhooks WHERE account_id = %s
+
+-- name: webhook_get
+SELECT seq, id, account_id, url, description, status, old_secret_until, created_at, created_by
+FROM webhooks WHERE id = %s AND (CAST(%s AS TEXT) IS NULL OR account_id = %s)
+
+-- name: webhook_list_all
+SELECT seq, id, account_id, url, description, status, old_secret_until, created_at, created_by
+FROM webhooks WHERE seq < CAST(%s AS BIGINT) ORDER BY seq DESC LIMIT CAST(%s AS BIGINT)
+
+-- name: webhook_list_account
+SELECT seq, id, account_id, url, description, status, old_secret_until, created_at, created_by
+FROM webhooks WHERE seq < CAST(%s AS BIGINT) AND account_id = %s ORDER BY seq DESC LIMIT CAST(%s AS BIGINT)
+
+-- The secret of before goes on signing beside the new one for a while.
+-- name: webhook_rotate
+UPDATE webhooks SET old_secret = secret, old_secret_until = CAST(%s AS BIGINT), secret = %s WHERE id = %s
+
+-- name: webhook_remove
+DELETE FROM webhooks WHERE id = %s
+
+-- name: webhook_outbox_remove
+DELETE FROM outbox WHERE sink = 'webhook' AND target = %s
+
+-- name: webhook_deliveries_remove
+DELETE FROM webhook_deliveries WHERE webhook_id = %s
+
+-- name: webhook_test
+INSERT INTO outbox (sink, target, alert_id, body, next_at, created_at)
+VALUES ('webhook', %s, %s, %s, CAST(%s AS BIGINT), CAST(%s AS BIGINT))
+
+-- name: webhook_deliveries
+SELECT seq, alert_id, kind, at, attempt, outcome, http_status, error, duration_ms, next_at
+FROM webhook_deliveries
+WHERE webhook_id = %s AND seq < CAST(%s AS BIGINT) ORDER BY seq DESC LIMIT CAST(%s AS BIGINT)
+
 -- --- the audit log -------------------------------------------------------------------
 
 -- name: audit_add
@@ -467,14 +510,59 @@ SELECT kind, severity, status, account_id, key_id, subject, message, details, co
 FROM alerts ORDER BY seq
 
 -- name: aud_outbox_add
-INSERT INTO outbox (sink, alert_id, body, next_at) VALUES (%s, %s, %s, CAST(%s AS BIGINT))
+INSERT INTO outbox (sink, alert_id, body, next_at, created_at)
+VALUES (%s, %s, %s, CAST(%s AS BIGINT), CAST(%s AS BIGINT))
 
+-- name: aud_outbox_add_webhooks
+INSERT INTO outbox (sink, target, alert_id, body, next_at, created_at)
+SELECT 'webhook', id, CAST(%s AS TEXT), CAST(%s AS TEXT), CAST(%s AS BIGINT), CAST(%s AS BIGINT)
+FROM webhooks WHERE account_id = %s AND status = 'active'
+
+-- name: aud_outbox_add_contact
+INSERT INTO outbox (sink, target, alert_id, body, next_at, created_at)
+SELECT 'email', id, CAST(%s AS TEXT), CAST(%s AS TEXT), CAST(%s AS BIGINT), CAST(%s AS BIGINT)
+FROM accounts WHERE id = %s AND contact IS NOT NULL
+
+-- The oldest that is due for each receiver, and what is known of it.
 -- name: aud_outbox_due
-SELECT seq, sink, alert_id, body, attempts FROM outbox
-WHERE next_at <= CAST(%s AS BIGINT) ORDER BY next_at, seq LIMIT CAST(%s AS BIGINT)
+SELECT o.seq, o.sink, o.target, o.alert_id, o.body, o.attempts, o.created_at, w.url, w.secret,
+       CASE WHEN w.old_secret_until > CAST(%s AS BIGINT) THEN w.old_secret END, w.status, a.contact
+FROM outbox o
+LEFT JOIN webhooks w ON w.id = o.target
+LEFT JOIN accounts a ON a.id = o.target
+WHERE o.seq IN (SELECT MIN(seq) FROM outbox WHERE next_at <= CAST(%s AS BIGINT) GROUP BY sink, target)
+ORDER BY o.seq LIMIT CAST(%s AS BIGINT)
 
 -- name: aud_outbox_done
 DELETE FROM outbox WHERE seq = CAST(%s AS BIGINT)
 
 -- name: aud_outbox_later
 UPDATE outbox SET attempts = CAST(%s AS BIGINT), next_at = CAST(%s AS BIGINT) WHERE seq = CAST(%s AS BIGINT)
+
+-- A receiver that fails is not tried for the rest of what waits for it ...
+-- name: aud_outbox_hold
+UPDATE outbox SET next_at = CAST(%s AS BIGINT) WHERE sink = %s AND target = %s AND next_at < CAST(%s AS BIGINT)
+
+-- ... and gets all of it as soon as it takes something.
+-- name: aud_outbox_release
+UPDATE outbox SET next_at = CAST(%s AS BIGINT) WHERE sink = %s AND target = %s AND next_at > CAST(%s AS BIGINT)
+
+-- name: aud_outbox_drop
+DELETE FROM outbox WHERE sink = %s AND target = %s
+
+-- name: aud_webhook_disable
+UPDATE webhooks SET status = 'disabled' WHERE id = %s AND status = 'active'
+
+-- name: aud_webhook_account
+SELECT account_id FROM webhooks WHERE id = %s
+
+-- A webhook that was removed meanwhile has no log.
+-- name: aud_delivery_add
+INSERT INTO webhook_deliveries (webhook_id, alert_id, kind, at, attempt, outcome, http_status, error, duration_ms,
+                                next_at)
+SELECT id, CAST(%s AS TEXT), CAST(%s AS TEXT), CAST(%s AS BIGINT), CAST(%s AS BIGINT), CAST(%s AS TEXT),
+       CAST(%s AS BIGINT), CAST(%s AS TEXT), CAST(%s AS BIGINT), CAST(%s AS BIGINT)
+FROM webhooks WHERE id = %s
+
+-- name: aud_deliveries_prune
+DELETE FROM webhook_deliveries WHERE at < CAST(%s AS BIGINT)

@@ -166,12 +166,48 @@ CREATE UNIQUE INDEX alerts_open ON alerts (kind, subject) WHERE status <> 'resol
 CREATE TABLE outbox (
     seq         BIGINT  GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     sink        TEXT    NOT NULL,
+    target      TEXT    NOT NULL DEFAULT '', -- a webhook's or an account's id; '': the configuration's
     alert_id    TEXT    NOT NULL,
     body        TEXT    NOT NULL,
     attempts    BIGINT  NOT NULL DEFAULT 0,
-    next_at     BIGINT  NOT NULL
+    next_at     BIGINT  NOT NULL,
+    created_at  BIGINT  NOT NULL
 );
 CREATE INDEX outbox_due ON outbox (next_at, seq);
+CREATE INDEX outbox_by_target ON outbox (sink, target, next_at);
+
+-- Receivers of an account's alerts.  Secrets stand here whole: they sign what is sent.
+CREATE TABLE webhooks (
+    seq         BIGINT  GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id          TEXT    NOT NULL UNIQUE,
+    account_id  TEXT    NOT NULL REFERENCES accounts (id),
+    url         TEXT    NOT NULL,
+    description TEXT    NOT NULL DEFAULT '',
+    secret      TEXT    NOT NULL,
+    old_secret  TEXT,               -- signs too, until then
+    old_secret_until BIGINT,
+    status      TEXT    NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'disabled')),
+    created_at  BIGINT  NOT NULL,
+    created_by  TEXT    NOT NULL
+);
+CREATE INDEX webhooks_by_account ON webhooks (account_id, seq);
+
+-- Each attempt to deliver to one of them.
+CREATE TABLE webhook_deliveries (
+    seq         BIGINT  GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    webhook_id  TEXT    NOT NULL,
+    alert_id    TEXT    NOT NULL,
+    kind        TEXT    NOT NULL,
+    at          BIGINT  NOT NULL,
+    attempt     BIGINT  NOT NULL,
+    outcome     TEXT    NOT NULL CHECK (outcome IN ('delivered', 'failed', 'given_up', 'disabled')),
+    http_status BIGINT,             -- NULL: no answer came
+    error       TEXT,
+    duration_ms BIGINT  NOT NULL,
+    next_at     BIGINT              -- NULL: there will be no other attempt
+);
+CREATE INDEX webhook_deliveries_by_webhook ON webhook_deliveries (webhook_id, seq);
+CREATE INDEX webhook_deliveries_by_age ON webhook_deliveries (at);
 
 CREATE TABLE audit_log (
     seq         BIGINT  GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
