@@ -71,7 +71,7 @@ $(BUILD)/obj/mod_apikey/%.o: mod_apikey/%.c $(BUILD)/ak_sql.h
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/ak_sql.h
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(APR_FLAGS) -Iauditd $(call PKG_FLAGS,jansson libmicrohttpd) -c $< -o $@
+	$(CC) $(CFLAGS) $(APR_FLAGS) -Iauditd $(call PKG_FLAGS,jansson libmicrohttpd libcurl) -c $< -o $@
 
 $(BUILD)/libapikey.a: $(CORE)
 	rm -f $@ && ar rcs $@ $^
@@ -81,13 +81,13 @@ $(BUILD)/mod_apikey.so: $(MODULE) $(BUILD)/libapikey.a
 	$(CC) -shared $(LDFLAGS) -Wl,--version-script=mod_apikey/mod_apikey.map -o $@ $^ $(CORE_LIBS)
 
 $(BUILD)/apikey-auditd: $(AUDITD) $(BUILD)/libapikey.a
-	$(CC) $(LDFLAGS) -pie -o $@ $^ $(call PKG_LIBS,libmicrohttpd) $(CORE_LIBS) -lm
+	$(CC) $(LDFLAGS) -pie -o $@ $^ $(call PKG_LIBS,libmicrohttpd libcurl) $(CORE_LIBS) -lm
 
 $(BUILD)/apikeyctl: $(CTL) $(BUILD)/libapikey.a
 	$(CC) $(LDFLAGS) -pie -o $@ $^ $(CORE_LIBS)
 
 $(BUILD)/unit: $(UNIT) $(filter-out %/auditd/main.o,$(AUDITD)) $(BUILD)/libapikey.a
-	$(CC) $(LDFLAGS) -pie -o $@ $^ $(call PKG_LIBS,check libmicrohttpd) $(CORE_LIBS) -lm
+	$(CC) $(LDFLAGS) -pie -o $@ $^ $(call PKG_LIBS,check libmicrohttpd libcurl) $(CORE_LIBS) -lm
 
 # The model of unusual traffic on "timestamp,value" lines, to score it on a benchmark.
 DETECTOR  = $(BUILD)/obj/auditd/traffic_model.o $(BUILD)/obj/auditd/nab/nab_detector.o

@@ -75,7 +75,7 @@ static apr_status_t open_alert(tx_t *tx, const detector_t *detector, const alert
     rv = TX_EXEC(tx, AK_SQL_AUD_ALERT_ADD, NULL, id, detector->kind, detector->severity, a->account_id, a->key_id,
                  a->subject, message, details_text, TX_NUMBER(tx, a->count), TX_NUMBER(tx, a->first_sec),
                  TX_NUMBER(tx, a->last_sec));
-    return rv == APR_SUCCESS ? outbox_add(tx, id, body) : rv;
+    return rv == APR_SUCCESS ? outbox_add(tx, id, a->account_id, body) : rv;
 }
 
 apr_status_t alert_raise(tx_t *tx, const detector_t *detector, const alert_t *a)

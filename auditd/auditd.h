@@ -54,6 +54,9 @@ typedef struct {
     const char *quarantine_file;
     const char *log_file, *pid_file; /* NULL: none */
     const char *syslog, *alerts_file;
+    const char *webhook;               /* URL, or NULL */
+    const char *const *webhook_secrets; /* the newest first, NULL-terminated; NULL: none */
+    int webhook_private;               /* webhooks may lead to addresses that are not public */
     int new_ip_learning_sec;
     int auth_failures_address, auth_failures_key, auth_failures_window_sec;
     int rate_limit_hits, rate_limit_hits_window_sec;
@@ -74,7 +77,7 @@ void settings_for_replay(settings_t *settings, const char *database);
 /* --- engine.c: the database, and one transaction at a time ---------------------------- */
 typedef struct {
     atomic_uint_fast64_t batches, batches_failed, events, repeats, quarantined;
-    atomic_uint_fast64_t refused_token, refused_size, alerts_raised, notes_sent, notes_failed;
+    atomic_uint_fast64_t refused_token, refused_size, alerts_raised, notes_sent, notes_failed, notes_dropped;
     atomic_int_fast64_t last_commit_sec, lag_ms;
     atomic_int database_ok, in_hand; /* in_hand: batches that are being read or worked on */
 } metrics_t;
@@ -314,12 +317,26 @@ const char *alert_time(apr_pool_t *p, apr_int64_t sec);
 /* "1 day", "3 minutes": a length of time in words, in p. */
 const char *alert_span(apr_pool_t *p, apr_int64_t sec);
 
-/* --- outbox.c, notify_*.c: alerts on their way to receivers ---------------------------------------- */
+/* --- outbox.c, courier.c, notify_*.c: alerts on their way to receivers ----------------------------- */
 typedef struct {
     const char *alert_id;
+    const char *target;  /* "": the receiver of the configuration; else an id, whose facts follow */
     const char *body;    /* the alert as one line of JSON */
     json_t *alert;       /* the same, parsed */
+    const char *url, *secret, *old_secret; /* of a webhook; url NULL: there is none (any more) */
+    int disabled;
+    const char *contact; /* of an account, or NULL */
+    const atomic_int *stopping; /* give up what takes long when this is set; may be NULL */
 } note_t;
+
+/* What came of an attempt beyond its status. */
+typedef struct {
+    const char *why;  /* a sentence for the log, when it failed */
+    int http_status;  /* 0: no answer came, or it is another protocol */
+} reply_t;
+
+#define NOTE_GONE (APR_OS_START_USERERR + 4101)    /* the receiver wants nothing, ever */
+#define NOTE_REFUSED (APR_OS_START_USERERR + 4102) /* this note can go to no one */
 
 typedef struct {
     const char *name;    /* as in the outbox */
@@ -327,22 +344,63 @@ typedef struct {
     int (*enabled)(const settings_t *conf);
     /* What is wrong with its setting, or NULL. */
     const char *(*check)(const settings_t *conf, apr_pool_t *p);
-    /* Anything but APR_SUCCESS: it is tried again; *why says it for the log. */
-    apr_status_t (*deliver)(const settings_t *conf, const note_t *note, const char **why, apr_pool_t *p);
+    /* Anything but APR_SUCCESS and the two above: it is tried again. */
+    apr_status_t (*deliver)(const settings_t *conf, const note_t *note, reply_t *reply, apr_pool_t *p);
+    /* May accounts have receivers of their own?  NULL: no.  add: the statement that finds them. */
+    int (*accounts)(const settings_t *conf);
+    ak_sql_e add;
+    int (*backoff)(apr_int64_t attempts); /* seconds to wait after a number of failures */
+    int give_up_sec;                      /* after so long; 0: never */
+    int couriers;                         /* threads: how many receivers it serves at a time */
 } sink_t;
 
-extern const sink_t sink_syslog, sink_file;
+extern const sink_t sink_syslog, sink_file, sink_webhook;
 extern const sink_t *const sinks[];
 extern const int sink_count;
+#define SINKS_MAX 8
 
-apr_status_t outbox_add(tx_t *tx, const char *alert_id, const char *body);
-/* Seconds to wait after a number of failures. */
+/* Put an alert in the outbox for each receiver.  account_id: whose it is, or NULL. */
+apr_status_t outbox_add(tx_t *tx, const char *alert_id, const char *account_id, const char *body);
+/* Doubles from a second to five minutes. */
 int outbox_backoff(apr_int64_t attempts);
 /* Deliver what is due until the engine stops: a thread's work. */
 void *outbox_run(void *engine);
 void outbox_wake(engine_t *engine);
+
+/* One note on its way: made and read by the outbox, filled in by a courier. */
+typedef struct job_t {
+    struct job_t *next;
+    apr_pool_t *p;      /* holds all of it */
+    const sink_t *sink;
+    const settings_t *conf;
+    const char *seq, *lane; /* lane: sink and target; one job of a lane is under way at a time */
+    const char *kind;   /* of the alert */
+    apr_int64_t attempts, created_sec;
+    apr_int64_t lane_attempts; /* the most of any that wait for this receiver: how long it has failed */
+    note_t note;
+    apr_status_t rv;
+    reply_t reply;
+    apr_time_t took;
+} job_t;
+
+/* Threads that deliver jobs, some for each sink, so that a slow receiver keeps no other waiting. */
+struct couriers_t;
+apr_status_t couriers_start(struct couriers_t **couriers, engine_t *engine, apr_pool_t *p);
+void couriers_give(struct couriers_t *couriers, job_t *job);
+/* The jobs that were done since the last call, in a list. */
+job_t *couriers_take(struct couriers_t *couriers);
+/* Let those under way end; jobs that nobody began are lost to memory, not to the outbox. */
+void couriers_stop(struct couriers_t *couriers);
+
 /* The RFC 5424 message of a note. */
 const char *syslog_message(const note_t *note, const char *host, long pid, apr_pool_t *p);
+/* The message of a webhook: {"type", "timestamp", "data"}, in p; NULL: the alert is none. */
+const char *webhook_body(const note_t *note, apr_pool_t *p);
+int webhook_backoff(apr_int64_t attempts);
+/* Secrets of a file, one a line, the newest first; *why on failure. */
+apr_status_t webhook_secrets_read(const char *const **secrets, const char *file, const char **why, apr_pool_t *p);
+/* peer.c: is an address one of the internet at large, rather than of a machine, a link or a site? */
+int peer_is_public(const struct sockaddr *address);
 
 /* --- lifecycle.c: what the passing of time does ------------------------------------------------------ */
 apr_status_t lifecycle_prune(tx_t *tx);

@@ -72,6 +72,17 @@ static apr_status_t read_listen(const reading_t *r)
     return APR_SUCCESS;
 }
 
+/* Is a file with a secret kept from everybody?  NULL, or what is wrong. */
+static const char *secret_file_fault(const char *file, apr_pool_t *p)
+{
+    apr_finfo_t info;
+    apr_status_t rv = apr_stat(&info, file, APR_FINFO_PROT, p);
+
+    if (rv != APR_SUCCESS)
+        return apr_psprintf(p, "%s cannot be read: %pm", file, &rv);
+    return info.protection & (APR_FPROT_WREAD | APR_FPROT_WWRITE) ? "may be read by everybody: chmod 600 it" : NULL;
+}
+
 /* The token's digest is kept, not the token.  Its file is for the owner (and a group). */
 static apr_status_t read_token(const reading_t *r)
 {
@@ -118,8 +129,29 @@ static apr_status_t read_files(const reading_t *r)
     return APR_SUCCESS;
 }
 
+static apr_status_t read_webhook(const reading_t *r)
+{
+    settings_t *s = r->s;
+    const char *file = ak_conf_text(r->conf, "webhook_secret_file"), *fault;
+
+    s->webhook = ak_conf_text(r->conf, "webhook");
+    s->webhook_private = ak_conf_flag(r->conf, "webhook_private_addresses");
+    if (!file && s->webhook)
+        return refuse(r, "webhook", "needs webhook_secret_file FILE, with a secret that signs what is sent");
+    if (!file)
+        return APR_SUCCESS;
+    fault = secret_file_fault(file, r->p);
+    if (!fault)
+        webhook_secrets_read(&s->webhook_secrets, file, &fault, s->pool);
+    return fault ? refuse(r, "webhook_secret_file", fault) : APR_SUCCESS;
+}
+
 static apr_status_t read_sinks(const reading_t *r)
 {
+    apr_status_t rv = read_webhook(r);
+
+    if (rv != APR_SUCCESS)
+        return rv;
     r->s->syslog = ak_conf_text(r->conf, "syslog");
     for (int i = 0; i < sink_count; i++) {
         const char *problem = sinks[i]->enabled(r->s) ? sinks[i]->check(r->s, r->p) : NULL;
@@ -194,5 +226,5 @@ void settings_for_replay(settings_t *s, const char *database)
 {
     s->database_driver = "sqlite3";
     s->database_params = database;
-    s->syslog = s->alerts_file = NULL;
+    s->syslog = s->alerts_file = s->webhook = NULL;
 }

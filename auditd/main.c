@@ -13,6 +13,7 @@
 #include <apr_general.h>
 #include <apr_getopt.h>
 #include <apr_strings.h>
+#include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -267,6 +268,10 @@ static int run(settings_t *settings, const options_t *o, apr_pool_t *p)
         log_say(LOG_LEVEL_ERROR, "cannot become a daemon: %s", strerror(rv));
         return EXIT_FAILURE;
     }
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) { /* while there is one thread */
+        log_say(LOG_LEVEL_ERROR, "libcurl cannot be set up");
+        return EXIT_FAILURE;
+    }
     if (engine_create(&engine, settings, &why, p) != APR_SUCCESS) {
         log_say(LOG_LEVEL_ERROR, "%s", why);
         return EXIT_FAILURE;
@@ -275,6 +280,7 @@ static int run(settings_t *settings, const options_t *o, apr_pool_t *p)
     status = serve(engine, o, p);
     if (settings->pid_file)
         unlink(settings->pid_file);
+    curl_global_cleanup();
     return status;
 }
 

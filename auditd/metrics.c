@@ -20,6 +20,8 @@ static const struct {
     {"apikey_auditd_alerts_total", "counter", "Alerts opened or repeated.", AT(alerts_raised)},
     {"apikey_auditd_notes_sent_total", "counter", "Alerts handed to a receiver.", AT(notes_sent)},
     {"apikey_auditd_notes_failed_total", "counter", "Failed attempts to hand an alert over.", AT(notes_failed)},
+    {"apikey_auditd_notes_dropped_total", "counter", "Alerts given up, or whose receiver is gone.",
+     AT(notes_dropped)},
 };
 
 const char *metrics_text(engine_t *engine, apr_pool_t *p)

@@ -17,7 +17,7 @@ static const char *check(const settings_t *conf, apr_pool_t *p)
     return NULL; /* it is opened for each alert, so that it may be rotated */
 }
 
-static apr_status_t deliver(const settings_t *conf, const note_t *note, const char **why, apr_pool_t *p)
+static apr_status_t deliver(const settings_t *conf, const note_t *note, reply_t *reply, apr_pool_t *p)
 {
     const char *line = apr_pstrcat(p, note->body, "\n", NULL);
     int fd = open(conf->alerts_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
@@ -33,8 +33,11 @@ static apr_status_t deliver(const settings_t *conf, const note_t *note, const ch
         close(fd);
     }
     if (rv != APR_SUCCESS)
-        *why = apr_psprintf(p, "%s: %pm", conf->alerts_file, &rv);
+        reply->why = apr_psprintf(p, "%s: %pm", conf->alerts_file, &rv);
     return rv;
 }
 
-const sink_t sink_file = {"file", "alerts_file", enabled, check, deliver};
+const sink_t sink_file = {
+    .name = "file", .setting = "alerts_file", .enabled = enabled, .check = check, .deliver = deliver,
+    .backoff = outbox_backoff, .couriers = 1,
+};

@@ -217,7 +217,7 @@ static apr_status_t finish(int fd, int is_stream)
     return error;
 }
 
-static apr_status_t deliver(const settings_t *conf, const note_t *note, const char **why, apr_pool_t *p)
+static apr_status_t deliver(const settings_t *conf, const note_t *note, reply_t *reply, apr_pool_t *p)
 {
     target_t t = {0};
     char host[256] = "-";
@@ -225,16 +225,16 @@ static apr_status_t deliver(const settings_t *conf, const note_t *note, const ch
     int fd, is_stream = 0;
     apr_status_t rv;
 
-    *why = parse_target(&t, conf->syslog, p);
-    if (*why)
+    reply->why = parse_target(&t, conf->syslog, p);
+    if (reply->why)
         return APR_EINVAL;
     gethostname(host, sizeof(host) - 1);
     message = syslog_message(note, host, (long)getpid(), p);
-    fd = t.transport == TRANSPORT_UNIX ? connect_unix(t.path, &is_stream) : connect_inet(&t, why);
+    fd = t.transport == TRANSPORT_UNIX ? connect_unix(t.path, &is_stream) : connect_inet(&t, &reply->why);
     if (fd < 0) {
         rv = errno;
-        if (!*why)
-            *why = apr_psprintf(p, "%s: %pm", conf->syslog, &rv);
+        if (!reply->why)
+            reply->why = apr_psprintf(p, "%s: %pm", conf->syslog, &rv);
         return rv;
     }
     if (t.transport == TRANSPORT_TCP) {
@@ -248,7 +248,7 @@ static apr_status_t deliver(const settings_t *conf, const note_t *note, const ch
         rv = finish(fd, is_stream);
     close(fd);
     if (rv != APR_SUCCESS)
-        *why = apr_psprintf(p, "%s: %pm", conf->syslog, &rv);
+        reply->why = apr_psprintf(p, "%s: %pm", conf->syslog, &rv);
     return rv;
 }
 
@@ -264,4 +264,7 @@ static const char *check(const settings_t *conf, apr_pool_t *p)
     return parse_target(&t, conf->syslog, p);
 }
 
-const sink_t sink_syslog = {"syslog", "syslog", enabled, check, deliver};
+const sink_t sink_syslog = {
+    .name = "syslog", .setting = "syslog", .enabled = enabled, .check = check, .deliver = deliver,
+    .backoff = outbox_backoff, .couriers = 1,
+};

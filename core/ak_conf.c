@@ -34,6 +34,9 @@ static const struct setting_t {
     {"pid_file", TYPE_FILE, NULL, 0, 0, "where auditd writes its process id"},
     {"alerts_file", TYPE_FILE, NULL, 0, 0, "file that gets each alert as a line of JSON"},
     {"syslog", TYPE_TEXT, NULL, 0, 0, "where alerts go as RFC 5424 messages"},
+    {"webhook", TYPE_TEXT, NULL, 0, 0, "URL that gets every alert, signed"},
+    {"webhook_secret_file", TYPE_FILE, NULL, 0, 0, "secrets (whsec_...) that sign what goes to webhook, one a line"},
+    {"webhook_private_addresses", TYPE_FLAG, "off", 0, 0, "may webhooks lead to addresses that are not public?"},
 
     {"new_ip_learning_seconds", TYPE_NUMBER, "86400", 0, 90 * DAY, "how long a key's networks are learned in silence"},
     {"auth_failures_address_count", TYPE_NUMBER, "20", 1, 1000000, "failures from an address that raise an alert"},

@@ -526,7 +526,8 @@ FROM accounts WHERE id = %s AND contact IS NOT NULL
 -- The oldest that is due for each receiver, and what is known of it.
 -- name: aud_outbox_due
 SELECT o.seq, o.sink, o.target, o.alert_id, o.body, o.attempts, o.created_at, w.url, w.secret,
-       CASE WHEN w.old_secret_until > CAST(%s AS BIGINT) THEN w.old_secret END, w.status, a.contact
+       CASE WHEN w.old_secret_until > CAST(%s AS BIGINT) THEN w.old_secret END, w.status, a.contact,
+       (SELECT MAX(x.attempts) FROM outbox x WHERE x.sink = o.sink AND x.target = o.target)
 FROM outbox o
 LEFT JOIN webhooks w ON w.id = o.target
 LEFT JOIN accounts a ON a.id = o.target
