@@ -24,11 +24,15 @@ class World:
         self.key = stack.make_key("tasks:read", account_id=self.theirs, name="Foreign name")
         self.test_key = stack.make_key("tasks:read", account_id=self.theirs, environment="test", name="Foreign test")
         self.alert = raise_alert(stack, self.theirs, key_id=self.key["id"])
+        self.hook = stack.manage("POST", "/v1/webhooks", {"url": "https://foreign.example.com/x",
+                                                          "account_id": self.theirs}).json()["id"]
+        stack.sql("INSERT INTO webhook_deliveries (webhook_id, alert_id, kind, at, attempt, outcome, duration_ms)"
+                  f" VALUES ('{self.hook}', '{self.alert}', 'new_ip', 1767225600, 1, 'delivered', 3)")
         stack.sql("INSERT INTO known_networks (key_id, network, first_seen, last_seen, requests) VALUES "
                   f"('{self.key['id']}', '203.0.113.0/24', 1767225600, 1767225700, 3)")
         stack.sql("INSERT INTO usage_day (key_id, start, decision, account_id, environment, requests) VALUES "
                   f"('{self.key['id']}', 1767225600, 'ok', '{self.theirs}', 'live', 424242)")
-        self.foreign = [self.theirs, self.key["id"], self.test_key["id"], self.alert, "Foreign", "203.0.113",
+        self.foreign = [self.theirs, self.key["id"], self.test_key["id"], self.alert, self.hook, "foreign.example", "Foreign", "203.0.113",
                         "424242", "Theirs alone"]
 
     def state(self):
@@ -37,6 +41,9 @@ class World:
             f"SELECT * FROM api_keys WHERE account_id = '{self.theirs}' ORDER BY id",
             f"SELECT * FROM accounts WHERE id = '{self.theirs}'",
             f"SELECT * FROM alerts WHERE account_id = '{self.theirs}' ORDER BY id",
+            f"SELECT * FROM webhooks WHERE account_id = '{self.theirs}' ORDER BY id",
+            f"SELECT * FROM webhook_deliveries WHERE webhook_id = '{self.hook}'",
+            f"SELECT * FROM outbox WHERE target = '{self.hook}'",
             f"SELECT count(*) FROM audit_log WHERE account_id = '{self.theirs}'")]
 
     def requests(self):
@@ -56,14 +63,20 @@ class World:
                     ("PATCH", f"/v1/alerts/{self.alert}", {"status": "resolved"}),
                     ("GET", f"/v1/alerts?after={self.alert}", None),
                     ("GET", f"/v1/audit-log?target={self.alert}", None),
+                    ("GET", f"/v1/webhooks/{self.hook}", None), ("DELETE", f"/v1/webhooks/{self.hook}", None),
+                    ("POST", f"/v1/webhooks/{self.hook}/rotate", None),
+                    ("POST", f"/v1/webhooks/{self.hook}/test", None),
+                    ("GET", f"/v1/webhooks/{self.hook}/deliveries", None),
+                    ("GET", f"/v1/webhooks?after={self.hook}", None),
+                    ("POST", "/v1/webhooks", {"url": "https://a.example.com/", "account_id": self.theirs}),
                     ("GET", f"/v1/accounts/{self.theirs}", None),
                     ("PATCH", f"/v1/accounts/{self.theirs}", {"plan": "free"}),
                     ("GET", f"/v1/accounts?after={self.theirs}", None), ("GET", "/v1/accounts", None),
                     ("GET", f"/v1/audit-log?target={self.theirs}", None),
                     ("POST", "/v1/api-keys", {"name": "x", "permissions": ["tasks:read"], "account_id": self.theirs})]
-        for path in ("api-keys", "usage", "alerts", "audit-log"):
+        for path in ("api-keys", "usage", "alerts", "audit-log", "webhooks"):
             yield "GET", f"/v1/{path}?account_id={self.theirs}", None
-        for path in ("api-keys?limit=100&status=all", "usage", "alerts?limit=100", "audit-log?limit=100",
+        for path in ("api-keys?limit=100&status=all", "usage", "alerts?limit=100", "audit-log?limit=100", "webhooks",
                      "api-keys?search=Foreign", "permissions", "rate-limit", "usage?granularity=day"):
             yield "GET", f"/v1/{path}", None
 
@@ -93,6 +106,7 @@ def test_an_unknown_and_a_foreign_id_look_alike(world):
     """Whether an id exists elsewhere is no one's business: same status, same body, same headers."""
     manager = world.roles["manager"]
     pairs = [(world.key["id"], "key_nosuchkeynosuchkey00"), (world.alert, "alert_nosuchalertnosuch0"),
+                 (world.hook, "hook_nosuchhooknosuchho"),
              (world.theirs, "acct_nosuchaccountnosuch")]
     for method, path, body in world.requests():
         for foreign, unknown in pairs:
