@@ -122,7 +122,8 @@ apr_status_t ak_webhook_sign(const char **signature, const char *secret, const c
     apr_status_t rv = key_len > 0 ? APR_SUCCESS : APR_EINVAL;
 
     if (rv == APR_SUCCESS &&
-        HMAC(EVP_sha256(), key, key_len, (const unsigned char *)signed_text, strlen(signed_text), mac, &mac_len) == NULL)
+        HMAC(EVP_sha256(), key, key_len, (const unsigned char *)signed_text, strlen(signed_text), mac,
+             &mac_len) == NULL)
         rv = APR_EGENERAL;
     OPENSSL_cleanse(key, sizeof key);
     if (rv != APR_SUCCESS)

@@ -531,7 +531,7 @@ SELECT o.seq, o.sink, o.target, o.alert_id, o.body, o.attempts, o.created_at, w.
 FROM outbox o
 LEFT JOIN webhooks w ON w.id = o.target
 LEFT JOIN accounts a ON a.id = o.target
-WHERE o.seq IN (SELECT MIN(seq) FROM outbox WHERE next_at <= CAST(%s AS BIGINT) GROUP BY sink, target)
+WHERE o.seq IN (SELECT MIN(seq) FROM outbox WHERE next_at <= CAST(%s AS BIGINT) GROUP BY sink || ' ' || target)
 ORDER BY o.seq LIMIT CAST(%s AS BIGINT)
 
 -- name: aud_outbox_done

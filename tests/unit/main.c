@@ -33,6 +33,7 @@ static const struct {
     {"store_logs", suite_store_logs},
     {"traffic_model", suite_traffic_model},
     {"watch", suite_watch},
+    {"webhook", suite_webhook},
 };
 
 #define COUNT (sizeof(suites) / sizeof(suites[0]))

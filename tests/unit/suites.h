@@ -26,5 +26,6 @@ Suite *suite_store(void);
 Suite *suite_store_logs(void);
 Suite *suite_traffic_model(void);
 Suite *suite_watch(void);
+Suite *suite_webhook(void);
 
 #endif
