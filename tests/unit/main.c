@@ -21,6 +21,7 @@ static const struct {
     {"table", suite_table},
     {"table_file", suite_table_file},
     {"table_race", suite_table_race},
+    {"table_crash", suite_table_crash},
     {"event", suite_event},
     {"alert", suite_alert},
     {"conf", suite_conf},
