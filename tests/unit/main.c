@@ -22,6 +22,7 @@ static const struct {
     {"table_file", suite_table_file},
     {"table_race", suite_table_race},
     {"table_crash", suite_table_crash},
+    {"table_between", suite_table_between},
     {"event", suite_event},
     {"alert", suite_alert},
     {"conf", suite_conf},
