@@ -23,6 +23,7 @@ static const struct {
     {"table_race", suite_table_race},
     {"table_crash", suite_table_crash},
     {"table_between", suite_table_between},
+    {"rate", suite_rate},
     {"event", suite_event},
     {"alert", suite_alert},
     {"conf", suite_conf},
