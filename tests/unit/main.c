@@ -24,6 +24,7 @@ static const struct {
     {"table_crash", suite_table_crash},
     {"table_between", suite_table_between},
     {"rate", suite_rate},
+    {"fuzz_seeds", suite_fuzz_seeds},
     {"event", suite_event},
     {"alert", suite_alert},
     {"conf", suite_conf},

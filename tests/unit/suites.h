@@ -17,6 +17,7 @@ Suite *suite_table_race(void);
 Suite *suite_table_crash(void);
 Suite *suite_table_between(void);
 Suite *suite_rate(void);
+Suite *suite_fuzz_seeds(void);
 Suite *suite_event(void);
 Suite *suite_alert(void);
 Suite *suite_conf(void);
