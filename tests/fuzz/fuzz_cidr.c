@@ -45,6 +45,6 @@ FUZZ_TARGET(cidr)
     else
         REQUIRE(bad != NULL && ak_cidr_parse(&net, bad) != APR_SUCCESS);
     free(s);
-    fuzz_pool_end(pool);
+    apr_pool_destroy(pool);
     return 0;
 }

@@ -37,6 +37,6 @@ FUZZ_TARGET(scope)
     if (ak_registry_add(reg, s, "", 100, pool) == APR_SUCCESS)
         REQUIRE(ak_scope_name_ok(s, 0) && ak_registry_bit(reg, s) == 100 && ak_scope_known(reg, s));
     free(s);
-    fuzz_pool_end(pool);
+    apr_pool_destroy(pool);
     return 0;
 }

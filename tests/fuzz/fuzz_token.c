@@ -41,6 +41,6 @@ FUZZ_TARGET(token)
         REQUIRE(strlen(s) <= 4 + AK_ID_SUFFIX && strlen(s) > 4);
     free(exact);
     free(s);
-    fuzz_pool_end(pool);
+    apr_pool_destroy(pool);
     return 0;
 }
