@@ -151,6 +151,19 @@ asan: deps
 	@$(MAKE) --no-print-directory SANITIZE=address,undefined BUILD=build-asan build build-asan/unit
 	@SANITIZE=address,undefined BUILD=build-asan tests/run unit integration
 
+# Each fuzz target is linked with a library of its own build: clang, libFuzzer, both sanitizers.
+FUZZERS = $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+MINUTES ?= 1
+.PHONY: fuzz
+fuzz: ## run every parser under libFuzzer, MINUTES=1 shared among them
+fuzz: deps
+	@$(MAKE) --no-print-directory CC=clang SANITIZE=fuzzer-no-link,address,undefined BUILD=build-fuzz \
+	    $(addprefix build-fuzz/,$(FUZZERS))
+	@tests/fuzz/run build-fuzz $(MINUTES)
+
+$(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(BUILD)/libapikey.a
+	$(CC) $(CFLAGS) $(APR_FLAGS) -fsanitize=fuzzer -o $@ $^ $(LDFLAGS) $(CORE_LIBS)
+
 # --- installation --------------------------------------------------------------------
 MODULES_DIR = $(DESTDIR)$(PREFIX)/lib/apache2/modules
 .PHONY: install

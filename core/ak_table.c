@@ -135,8 +135,9 @@ static void end_write(slot_t *slot)
  *   - filling facts: the facts are torn, all else is whole;
  *   - claiming, before all counters were empty: the old key keeps the slot.  Counters that
  *     are of the next generation were idle, so their old totals are no loss;
- *   - claiming, after that: no reference to either key can count in it: the slot is
- *     nobody's, idle, and free to be claimed.
+ *   - claiming, after that: the slot is of the next generation, to which nobody has a
+ *     reference yet.  Its digest is the old key's, the new one's, or a mixture, which is
+ *     nobody's; whoever it belongs to finds empty counters, which were idle.
  * Dying in here leaves one of the same states. */
 static void mend(slot_t *slot)
 {
@@ -144,22 +145,17 @@ static void mend(slot_t *slot)
     int i;
 
     atomic_store(&slot->filled, POISON);
-    if (atomic_load(&slot->claiming)) {
-        if (ak_count_generation(atomic_load(&slot->count[0])) != (generation & 0xffff)) {
+    for (i = 0; i < AK_COUNT_COUNT; i++) {
+        if (ak_count_generation(atomic_load(&slot->count[i])) == (generation & 0xffff)) {
+            continue;
+        }
+        if (atomic_load(&slot->claiming)) {
             atomic_store(&slot->generation, generation + 1);
+            break;
         }
-        for (i = 0; i < DIGEST_WORDS; i++) {
-            atomic_store(&slot->digest[i], 0);
-        }
-        atomic_store(&slot->claiming, 0);
+        atomic_store(&slot->count[i], ak_count_word(generation, 0, 0));
     }
-    else {
-        for (i = 0; i < AK_COUNT_COUNT; i++) {
-            if (ak_count_generation(atomic_load(&slot->count[i])) != (generation & 0xffff)) {
-                atomic_store(&slot->count[i], ak_count_word(generation, 0, 0));
-            }
-        }
-    }
+    atomic_store(&slot->claiming, 0);
     end_write(slot);
 }
 
@@ -181,13 +177,25 @@ static void unlock_slot(ak_table_t *t, apr_uint32_t at)
 
 /* --- giving a slot to a digest ------------------------------------------------------- */
 
+static ak_horizon_t horizon_at(apr_time_t now)
+{
+    ak_horizon_t horizon;
+    int i;
+
+    for (i = 0; i < AK_COUNT_COUNT; i++) {
+        horizon.now[i] = (apr_uint32_t)ak_window_index(ak_count_unit(i), now) & WINDOW_MASK;
+        horizon.oldest[i] = (apr_uint32_t)ak_window_index(ak_count_unit(i), now - SET_BACK) & WINDOW_MASK;
+    }
+    return horizon;
+}
+
 /* Have all windows of the slot passed?  Then nobody's limit depends on it. */
-static int is_idle(slot_t *slot, apr_time_t now)
+static int is_idle(slot_t *slot, const ak_horizon_t *horizon)
 {
     int i;
 
     for (i = 0; i < AK_COUNT_COUNT; i++) {
-        if (ak_count_lives(atomic_load(&slot->count[i]), ak_count_unit(i), now)) {
+        if (ak_count_lives(atomic_load(&slot->count[i]), i, horizon)) {
             return 0;
         }
     }
@@ -195,28 +203,26 @@ static int is_idle(slot_t *slot, apr_time_t now)
 }
 
 /* Minutes since the key of a slot was counted, or was given the slot. */
-static apr_uint32_t idle_minutes(slot_t *slot, apr_time_t now)
+static apr_uint32_t idle_minutes(slot_t *slot, const ak_horizon_t *horizon)
 {
     apr_uint32_t ahead = ak_count_ahead(atomic_load(&slot->count[AK_COUNT_MINUTE]),
-                                        ak_window_index(AK_WINDOW_MINUTE, now));
+                                        horizon->now[AK_COUNT_MINUTE]);
 
     return ahead <= WINDOW_MASK / 2 ? 0 : WINDOW_MASK + 1 - ahead;
 }
 
 /* Empty the counters for the next generation, each by compare-and-swap, so that what is
  * counted this instant is seen; then the slot is not idle after all, and they go back. */
-static int empty_counters(slot_t *slot, apr_uint32_t generation, apr_time_t now)
+static int empty_counters(slot_t *slot, apr_uint32_t generation, const ak_horizon_t *horizon)
 {
     apr_uint64_t old[AK_COUNT_COUNT];
     int i;
 
     for (i = 0; i < AK_COUNT_COUNT; i++) {
-        apr_int64_t window = ak_window_index(ak_count_unit(i), now);
-
         old[i] = atomic_load(&slot->count[i]);
-        if (ak_count_lives(old[i], ak_count_unit(i), now)
+        if (ak_count_lives(old[i], i, horizon)
             || !atomic_compare_exchange_strong(&slot->count[i], &old[i],
-                                               ak_count_word(generation, window, 0))) {
+                                               ak_count_word(generation, horizon->now[i], 0))) {
             break;
         }
     }
@@ -231,17 +237,17 @@ static int empty_counters(slot_t *slot, apr_uint32_t generation, apr_time_t now)
 
 /* Write a new owner over a locked slot.  Once its counters are empty and of the next
  * generation, every older reference is told AK_EGONE, and nobody has a newer one. */
-static int claim(ak_table_t *t, apr_uint32_t at, const unsigned char *digest, apr_time_t now)
+static int claim(ak_table_t *t, apr_uint32_t at, const unsigned char *digest, const ak_horizon_t *horizon)
 {
     slot_t *slot = &t->slots[at];
     apr_uint32_t generation = atomic_load(&slot->generation) + 1;
     int i;
 
-    if (!is_idle(slot, now)) {
+    if (!is_idle(slot, horizon)) {
         return 0;
     }
     begin_write(slot);
-    if (!empty_counters(slot, generation, now)) {
+    if (!empty_counters(slot, generation, horizon)) {
         end_write(slot);
         return 0;
     }
@@ -297,7 +303,7 @@ static apr_status_t find_own(ak_table_t *t, const unsigned char *digest, apr_uin
 
 /* The place to try next, as steps from home, or PROBE: the first never used, else the one
  * that is idle longest.  Nothing behind the first never used: a look-up would not get there. */
-static apr_uint32_t choose_place(ak_table_t *t, apr_uint32_t home, apr_time_t now, apr_uint64_t tried,
+static apr_uint32_t choose_place(ak_table_t *t, apr_uint32_t home, const ak_horizon_t *horizon, apr_uint64_t tried,
                                  apr_uint32_t *generation)
 {
     apr_uint32_t best = PROBE, longest = 0, i;
@@ -313,10 +319,10 @@ static apr_uint32_t choose_place(ak_table_t *t, apr_uint32_t home, apr_time_t no
             }
             break;
         }
-        if (tried >> i & 1 || !is_idle(&t->slots[at], now)) {
+        if (tried >> i & 1 || !is_idle(&t->slots[at], horizon)) {
             continue;
         }
-        minutes = idle_minutes(&t->slots[at], now);
+        minutes = idle_minutes(&t->slots[at], horizon);
         if (best == PROBE || minutes > longest) {
             *generation = seen;
             longest = minutes;
@@ -330,7 +336,7 @@ typedef enum { CLAIM_DONE, CLAIM_REFUSED, CLAIM_CHANGED } claim_e;
 
 /* Claim a place, unless it has been given away or mended since it was looked at. */
 static claim_e claim_place(ak_table_t *t, apr_uint32_t at, apr_uint32_t generation, const unsigned char *digest,
-                           apr_time_t now)
+                           const ak_horizon_t *horizon)
 {
     claim_e done;
 
@@ -342,13 +348,13 @@ static claim_e claim_place(ak_table_t *t, apr_uint32_t at, apr_uint32_t generati
         done = CLAIM_CHANGED;
     }
     else {
-        done = claim(t, at, digest, now) ? CLAIM_DONE : CLAIM_REFUSED;
+        done = claim(t, at, digest, horizon) ? CLAIM_DONE : CLAIM_REFUSED;
     }
     unlock_slot(t, at);
     return done;
 }
 
-static apr_status_t find_room(ak_table_t *t, const unsigned char *digest, apr_uint32_t home, apr_time_t now,
+static apr_status_t find_room(ak_table_t *t, const unsigned char *digest, apr_uint32_t home, const ak_horizon_t *horizon,
                               ak_slot_ref_t *ref)
 {
     apr_uint64_t tried = 0;
@@ -356,10 +362,10 @@ static apr_status_t find_room(ak_table_t *t, const unsigned char *digest, apr_ui
     int tries;
 
     for (tries = 0; tries < 2 * PROBE; tries++) {
-        if ((i = choose_place(t, home, now, tried, &generation)) == PROBE) {
+        if ((i = choose_place(t, home, horizon, tried, &generation)) == PROBE) {
             return tried ? APR_EBUSY : APR_ENOSPC;
         }
-        switch (claim_place(t, (home + i) & t->mask, generation, digest, now)) {
+        switch (claim_place(t, (home + i) & t->mask, generation, digest, horizon)) {
         case CLAIM_DONE:
             ref->slot = (home + i) & t->mask;
             ref->generation = generation + 1;
@@ -387,7 +393,9 @@ apr_status_t ak_table_reserve(ak_table_t *t, const unsigned char *digest, apr_ti
     rv = find_own(t, digest, home, ref);
     if (rv == APR_NOTFOUND) {
         apr_time_t fresh = t->clock(); /* a caller that was stopped would open an old window anew */
-        rv = find_room(t, digest, home, fresh > now ? fresh : now, ref);
+        ak_horizon_t horizon = horizon_at(fresh > now ? fresh : now);
+
+        rv = find_room(t, digest, home, &horizon, ref);
     }
     if (rv == APR_SUCCESS) {
         *ticket = ticket_now(t, &t->slots[ref->slot]);

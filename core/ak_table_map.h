@@ -31,7 +31,7 @@ typedef struct __attribute__((aligned(256))) {
     _Atomic apr_uint32_t sequence;   /* odd while the slot is written, or its writer died */
     _Atomic apr_uint32_t generation; /* raised each time the slot is given to another key */
     _Atomic apr_uint32_t drops;      /* raised by each change to the key */
-    _Atomic apr_uint32_t claiming;   /* 1: between two keys; the digest is nobody's */
+    _Atomic apr_uint32_t claiming;   /* 1: empty, and between two keys */
     _Atomic apr_uint64_t filled;     /* the ticket that the facts were read under */
     _Atomic apr_uint64_t count[AK_COUNT_COUNT];
     _Atomic apr_uint64_t digest[DIGEST_WORDS];
@@ -116,13 +116,21 @@ static inline ak_window_e ak_count_unit(int which)
 {
     return which == AK_COUNT_HOUR ? AK_WINDOW_HOUR : AK_WINDOW_MINUTE;
 }
-/* Could anybody's limit depend on the word still?  Not once its window has been over for as
- * long as the clock may be set back; nor when it lies over a day ahead, after a wrong clock. */
+/* The windows of an instant by ak_count_e, as counter words have them, and those before which
+ * all is over: the clock may be set back by as much as that without opening one again. */
 #define SET_BACK apr_time_from_sec(120)
-static inline int ak_count_lives(apr_uint64_t word, ak_window_e w, apr_time_t now)
+typedef struct {
+    apr_uint32_t now[AK_COUNT_COUNT];
+    apr_uint32_t oldest[AK_COUNT_COUNT];
+} ak_horizon_t;
+
+/* Could anybody's limit depend on the word still?  Not before the horizon; nor if it lies over
+ * a day behind it, in the future of a clock that was wrong. */
+static inline int ak_count_lives(apr_uint64_t word, int which, const ak_horizon_t *horizon)
 {
     return ak_count_total(word) > 0
-        && ak_count_ahead(word, ak_window_index(w, now - SET_BACK)) <= 86400u / AK_WINDOW_SEC(w);
+        && ((ak_count_window(word) - horizon->oldest[which]) & WINDOW_MASK)
+            <= 86400u / AK_WINDOW_SEC(ak_count_unit(which));
 }
 
 /* --- shared by the table's files ---------------------------------------------------------- */

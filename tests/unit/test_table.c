@@ -405,11 +405,11 @@ START_TEST(test_only_idle_slots_are_evicted)
     crowd((ak_count_e)_i, NOW); /* 10:30:00 exactly */
     ck_assert_int_eq(reserve_another(NOW, &ref), APR_ENOSPC);
     ck_assert_int_eq(reserve_another(NOW + left - 1, &ref), APR_ENOSPC);
-    ck_assert_int_eq(reserve_another(NOW + left + SET_BACK - 1, &ref), APR_ENOSPC);
+    ck_assert_int_eq(reserve_another(NOW + left + MINUTES(2) - 1, &ref), APR_ENOSPC);
     fixture_clock(T, NOW - MINUTES(2)); /* the clock was set back */
     ck_assert_int_eq(reserve_another(NOW - MINUTES(2), &ref), APR_ENOSPC);
     fixture_put(T, 200, 100, NOW); /* another neighbourhood has room */
-    ck_assert_int_eq(reserve_another(NOW + left + SET_BACK, &ref), APR_SUCCESS);
+    ck_assert_int_eq(reserve_another(NOW + left + MINUTES(2), &ref), APR_SUCCESS);
     ck_assert_uint_lt(ref.slot, PROBE);
 }
 END_TEST
