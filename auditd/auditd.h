@@ -64,6 +64,9 @@ typedef struct {
     int scope_probing_scopes, scope_probing_window_sec;
     int ip_not_allowed, ip_not_allowed_window_sec;
     int environment_mismatch, environment_mismatch_window_sec;
+    int quota_warning_percent;
+    int rotation_live_days, rotation_test_days, rotation_reminder_days, unused_days;
+    int renew_before_sec;
     int events_lost_grace_sec;
     int producer_keep_sec;
 } settings_t;
@@ -202,6 +205,15 @@ apr_status_t usage_flush(tx_t *tx);
 /* --- quota.c: an account's month is used up ------------------------------------------------- */
 apr_status_t quota_check(tx_t *tx, const char *account, int month);
 
+/* An account's month. */
+typedef struct {
+    const char *account, *account_name, *month_name; /* "2025-10" */
+    apr_int64_t quota, used, ends_sec;
+} quota_use_t;
+
+/* Tell, once, that most of it is used (detect_quota_warning.c). */
+apr_status_t quota_warn(tx_t *tx, const quota_use_t *use);
+
 /* --- detect.c, detect_*.c: a table of detectors ---------------------------------------------- */
 typedef struct detector_t {
     const char *kind;     /* of its alerts */
@@ -217,7 +229,8 @@ typedef struct detector_t {
 extern const detector_t detect_new_ip, detect_auth_failures, detect_revoked_key_used,
     detect_expired_key_used, detect_rate_limit_hits, detect_quota_exceeded, detect_events_lost,
     detect_key_expiring, detect_credential_stuffing, detect_scope_probing, detect_ip_not_allowed,
-    detect_environment_mismatch;
+    detect_environment_mismatch, detect_quota_warning, detect_key_expired, detect_key_renewed,
+    detect_rotation_due, detect_unused_key;
 extern const detector_t *const detectors[];
 extern const int detector_count;
 
@@ -228,10 +241,14 @@ apr_status_t detect_tick(tx_t *tx);
 /* What is known of a key, for an alert's words: "key_x (sk_live_abc..., \"Production App\")". */
 const char *detect_key_words(tx_t *tx, const char *key_id);
 
-/* A small memory of a detector by subject, until a time; "" where there is none. */
+/* A small memory of a detector by subject, until a time; "" where there is none.  For good is
+ * what tells a notice that was given once: a clock that leaps ahead and back must not lose it,
+ * and there are no more of them than keys and accounts. */
+#define STATE_FOR_GOOD APR_INT64_C(253402300799)
 apr_status_t detect_state_get(tx_t *tx, const char *detector, const char *subject, const char **state);
 apr_status_t detect_state_put(tx_t *tx, const char *detector, const char *subject, const char *state,
                               apr_int64_t expires_sec);
+apr_status_t detect_state_drop(tx_t *tx, const char *detector, const char *subject);
 
 /* --- watch.c: how many in how long, by subject -------------------------------------------------- */
 #define WATCH_CELLS 10 /* a window slides in steps of a tenth */
@@ -404,6 +421,14 @@ int peer_is_public(const struct sockaddr *address);
 
 /* --- lifecycle.c: what the passing of time does ------------------------------------------------------ */
 apr_status_t lifecycle_prune(tx_t *tx);
+/* Resolve what was told of keys that are revoked or have a successor by now. */
+apr_status_t lifecycle_settle(tx_t *tx, const char *kind);
+/* A notice about a key takes the place of the one before, is told, and is remembered as state. */
+apr_status_t lifecycle_notice(tx_t *tx, const detector_t *self, const alert_t *alert, const char *state);
+
+/* --- renew.c: keys that renew themselves ---------------------------------------------------------------- */
+/* Renew the keys that are due.  In transactions of its own: call it outside of any. */
+apr_status_t renew_run(engine_t *engine, apr_int64_t now_sec, apr_pool_t *p);
 
 /* --- ingest.c, metrics.c: the HTTP side ---------------------------------------------------------------- */
 struct ingest_t;

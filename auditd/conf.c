@@ -185,6 +185,12 @@ static void read_numbers(const reading_t *r)
         {"ip_not_allowed_window_seconds", &s->ip_not_allowed_window_sec},
         {"environment_mismatch_count", &s->environment_mismatch},
         {"environment_mismatch_window_seconds", &s->environment_mismatch_window_sec},
+        {"quota_warning_percent", &s->quota_warning_percent},
+        {"rotation_due_live_days", &s->rotation_live_days},
+        {"rotation_due_test_days", &s->rotation_test_days},
+        {"rotation_due_reminder_days", &s->rotation_reminder_days},
+        {"unused_key_days", &s->unused_days},
+        {"key_renew_before_seconds", &s->renew_before_sec},
         {"events_lost_grace_seconds", &s->events_lost_grace_sec},
         {"producer_keep_seconds", &s->producer_keep_sec},
     };

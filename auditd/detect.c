@@ -12,6 +12,8 @@ const detector_t *const detectors[] = {
     &detect_new_ip,           &detect_auth_failures,   &detect_revoked_key_used, &detect_expired_key_used,
     &detect_rate_limit_hits,  &detect_quota_exceeded,  &detect_events_lost,      &detect_key_expiring,
     &detect_credential_stuffing, &detect_scope_probing, &detect_ip_not_allowed,  &detect_environment_mismatch,
+    &detect_quota_warning,    &detect_key_expired,     &detect_key_renewed,      &detect_rotation_due,
+    &detect_unused_key,
 };
 const int detector_count = (int)(sizeof(detectors) / sizeof(detectors[0]));
 
@@ -77,4 +79,9 @@ apr_status_t detect_state_put(tx_t *tx, const char *detector, const char *subjec
                               apr_int64_t expires_sec)
 {
     return TX_EXEC(tx, AK_SQL_AUD_STATE_PUT, NULL, detector, subject, state, TX_NUMBER(tx, expires_sec));
+}
+
+apr_status_t detect_state_drop(tx_t *tx, const char *detector, const char *subject)
+{
+    return TX_EXEC(tx, AK_SQL_AUD_STATE_DROP, NULL, detector, subject);
 }

@@ -32,10 +32,14 @@ static apr_status_t tell(tx_t *tx, const detector_t *self, const ak_rows_t *rows
         .key_id = key,
         .subject = key,
         .message = apr_psprintf(tx->p,
-            "Key %s (%s, \"%s\") expires at %s, in %s. From then on its requests are refused with expired_key. "
-            "Extend its expiry, or rotate it and give its clients the new key before.",
+            "Key %s (%s, \"%s\") expires at %s, in %s. %s",
             key, ak_rows_text(rows, row, 2), ak_rows_text(rows, row, 3), alert_time(tx->p, expires),
-            alert_span(tx->p, expires - tx->now_sec)),
+            alert_span(tx->p, expires - tx->now_sec),
+            ak_rows_number(rows, row, 8, 0) ?
+            "It is to renew itself before then, and nothing needs to be done. If it is to end, switch its auto_renew "
+            "off or revoke it." :
+            "From then on its requests are refused with expired_key. Extend its expiry, or rotate it and give its "
+            "clients the new key before."),
         .details = json_pack("{s:s, s:i}", "expires_at", alert_time(tx->p, expires), "days", days),
         .count = 1,
         .first_sec = tx->now_sec,
@@ -71,7 +75,7 @@ static apr_status_t look_at(tx_t *tx, const detector_t *self, const ak_rows_t *r
     if (rv != APR_SUCCESS)
         return rv;
     state = apr_psprintf(tx->p, "%" APR_INT64_T_FMT " %d", expires, stages[stage]);
-    return detect_state_put(tx, self->kind, key, state, expires + DAY_SEC);
+    return detect_state_put(tx, self->kind, key, state, STATE_FOR_GOOD);
 }
 
 static apr_status_t tick(tx_t *tx, const detector_t *self)
@@ -79,8 +83,10 @@ static apr_status_t tick(tx_t *tx, const detector_t *self)
     apr_int64_t from = tx->now_sec + 1, to = tx->now_sec + (apr_int64_t)stages[STAGES - 1] * DAY_SEC;
     apr_int64_t seq = 0;
     ak_rows_t rows;
-    apr_status_t rv;
+    apr_status_t rv = lifecycle_settle(tx, self->kind);
 
+    if (rv != APR_SUCCESS)
+        return rv;
     do {
         rv = TX_SELECT(tx, AK_SQL_AUD_KEYS_EXPIRING, &rows, self->kind, TX_NUMBER(tx, from), TX_NUMBER(tx, from),
                        TX_NUMBER(tx, seq), TX_NUMBER(tx, to), TX_NUMBER(tx, TICK_MAX));

@@ -139,7 +139,9 @@ apr_status_t engine_tick(engine_t *engine, apr_int64_t now_sec)
     apr_status_t rv;
 
     apr_pool_create(&p, NULL);
-    rv = engine_run(engine, tick_work, NULL, now_sec, p);
+    rv = engine->replaying ? APR_SUCCESS : renew_run(engine, now_sec, p); /* before notices of what it averts */
+    if (rv == APR_SUCCESS)
+        rv = engine_run(engine, tick_work, NULL, now_sec, p);
     if (rv == APR_SUCCESS && !engine->replaying &&
         ak_monotonic_usec() - engine->pruned >= apr_time_from_sec(PRUNE_INTERVAL_SEC)) {
         rv = engine_run(engine, prune_work, NULL, now_sec, p);

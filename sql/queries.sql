@@ -463,11 +463,67 @@ SELECT COUNT(*) FROM known_networks WHERE key_id = %s AND network <> %s
 SELECT prefix, name FROM api_keys WHERE id = %s
 
 -- name: aud_keys_expiring
-SELECT k.id, k.account_id, k.prefix, k.name, k.created_at, k.expires_at, k.seq, s.state
-FROM api_keys k LEFT JOIN detector_state s ON s.detector = %s AND s.subject = k.id
+SELECT k.id, k.account_id, k.prefix, k.name, k.created_at, k.expires_at, k.seq, s.state,
+       CASE WHEN k.auto_renew = 1 AND a.plan = 'enterprise' THEN 1 ELSE 0 END
+FROM api_keys k JOIN accounts a ON a.id = k.account_id
+LEFT JOIN detector_state s ON s.detector = %s AND s.subject = k.id
 WHERE k.expires_at >= CAST(%s AS BIGINT) AND (k.expires_at > CAST(%s AS BIGINT) OR k.seq > CAST(%s AS BIGINT))
   AND k.expires_at <= CAST(%s AS BIGINT) AND k.status = 'active' AND k.rotated_to IS NULL
 ORDER BY k.expires_at, k.seq LIMIT CAST(%s AS BIGINT)
+
+-- name: aud_keys_expired
+SELECT k.id, k.account_id, k.prefix, k.name, k.expires_at, a.last_used
+FROM api_keys k LEFT JOIN detector_state s ON s.detector = %s AND s.subject = k.id
+LEFT JOIN key_activity a ON a.key_id = k.id
+WHERE k.expires_at > CAST(%s AS BIGINT) AND k.expires_at <= CAST(%s AS BIGINT)
+  AND k.status = 'active' AND k.rotated_to IS NULL
+  AND (s.state IS NULL OR s.state <> CAST(k.expires_at AS TEXT))
+ORDER BY k.expires_at LIMIT CAST(%s AS BIGINT)
+
+-- The state is the time of the next reminder.
+-- name: aud_keys_to_rotate
+SELECT k.id, k.account_id, k.prefix, k.name, k.environment, k.created_at
+FROM api_keys k LEFT JOIN detector_state s ON s.detector = %s AND s.subject = k.id
+WHERE k.seq > 0 AND k.status = 'active' AND k.rotated_to IS NULL
+  AND (k.expires_at IS NULL OR k.expires_at > CAST(%s AS BIGINT))
+  AND k.created_at <= CASE k.environment WHEN 'live' THEN CAST(%s AS BIGINT) ELSE CAST(%s AS BIGINT) END
+  AND (s.state IS NULL OR CAST(s.state AS BIGINT) <= CAST(%s AS BIGINT))
+ORDER BY k.seq LIMIT CAST(%s AS BIGINT)
+
+-- The state is the last use, or else the time of making, that was told.
+-- name: aud_keys_unused
+SELECT k.id, k.account_id, k.prefix, k.name, k.created_at, a.last_used
+FROM api_keys k LEFT JOIN key_activity a ON a.key_id = k.id
+LEFT JOIN detector_state s ON s.detector = %s AND s.subject = k.id
+WHERE k.seq > 0 AND k.status = 'active' AND k.rotated_to IS NULL
+  AND (k.expires_at IS NULL OR k.expires_at > CAST(%s AS BIGINT))
+  AND k.created_at <= CAST(%s AS BIGINT) AND (a.last_used IS NULL OR a.last_used <= CAST(%s AS BIGINT))
+  AND (s.state IS NULL OR s.state <> CAST(COALESCE(a.last_used, k.created_at) AS TEXT))
+ORDER BY k.seq LIMIT CAST(%s AS BIGINT)
+
+-- name: aud_keys_used_again
+SELECT s.subject FROM detector_state s JOIN key_activity a ON a.key_id = s.subject
+WHERE s.detector = %s AND a.last_used > CAST(s.state AS BIGINT)
+
+-- name: aud_keys_to_renew
+SELECT k.id, k.expires_at, k.created_at, s.state
+FROM api_keys k JOIN accounts a ON a.id = k.account_id
+LEFT JOIN detector_state s ON s.detector = %s AND s.subject = k.id
+WHERE k.expires_at > CAST(%s AS BIGINT) AND k.expires_at <= CAST(%s AS BIGINT)
+  AND k.auto_renew = 1 AND k.status = 'active' AND k.rotated_to IS NULL AND a.plan = 'enterprise'
+ORDER BY k.expires_at
+
+-- When somebody last set a key's expiry.
+-- name: aud_expiry_set_at
+SELECT at FROM audit_log
+WHERE target = %s AND action = 'key.update' AND details LIKE '%%"expires_at"%%'
+ORDER BY seq DESC LIMIT 1
+
+-- name: aud_states_of
+SELECT subject, state FROM detector_state WHERE detector = %s ORDER BY subject
+
+-- name: aud_key_expiry
+SELECT account_id, prefix, name, expires_at FROM api_keys WHERE id = %s
 
 -- name: aud_quota_get
 SELECT a.quota_used_month, COALESCE(a.quota_month, p.quota_month), COALESCE(u.requests, 0), a.name
@@ -487,6 +543,9 @@ SELECT state FROM detector_state WHERE detector = %s AND subject = %s
 INSERT INTO detector_state (detector, subject, state, expires_at) VALUES (%s, %s, %s, CAST(%s AS BIGINT))
 ON CONFLICT (detector, subject) DO UPDATE SET state = excluded.state, expires_at = excluded.expires_at
 
+-- name: aud_state_drop
+DELETE FROM detector_state WHERE detector = %s AND subject = %s
+
 -- name: aud_state_prune
 DELETE FROM detector_state WHERE expires_at < CAST(%s AS BIGINT)
 
@@ -503,6 +562,13 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s, CAST(%s AS BIGINT), CAST(%s AS BIGINT), 
 
 -- name: aud_alert_resolve
 UPDATE alerts SET status = 'resolved' WHERE kind = %s AND subject = %s AND status <> 'resolved'
+
+-- Of notices whose subject is a key: it is revoked or has a successor by now.
+-- name: aud_alerts_settle
+UPDATE alerts SET status = 'resolved'
+WHERE kind = %s AND status <> 'resolved'
+  AND EXISTS (SELECT 1 FROM api_keys k
+              WHERE k.id = alerts.subject AND (k.status = 'revoked' OR k.rotated_to IS NOT NULL))
 
 -- name: aud_alerts_all
 -- scan: the alerts of a replay, on its own scratch database

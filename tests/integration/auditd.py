@@ -65,7 +65,8 @@ class Auditd:
                          " VALUES ('acct_default', 'Default', 'free', 0)")
         database.close()
 
-    def add_key(self, key, account="acct_default", environment="live", expires_at=None, created_at=0, name="Test key",
+    def add_key(self, key, account="acct_default", environment="live", expires_at=None,
+                created_at=int(NOW) - 45 * 86400, name="Test key",
                 rotated_to=None):
         self.sql("INSERT INTO api_keys (id, digest, account_id, environment, name, prefix, last_four, permissions,"
                  " created_at, created_by, expires_at, rotated_to) VALUES (?, ?, ?, ?, ?, 'sk_live_abc...', 'wxyz',"

@@ -257,6 +257,43 @@ def test_quota_exceeded(auditd):
     assert only(auditd.alerts("quota_exceeded"))["count"] == 1 and len(auditd.sql("SELECT * FROM change_log")) == 3
 
 
+def test_quota_warning(auditd):
+    with_quota(auditd, 10)
+    auditd.post(events(7))
+    assert auditd.alerts() == []
+    auditd.post(events(1, first=8))
+    alert = only(auditd.alerts())
+    assert alert["kind"] == "quota_warning" and alert["severity"] == "info" and alert["account_id"] == "acct_default"
+    assert alert["details"]["quota"] == 10 and alert["details"]["requests"] == 8
+    assert "8 of the 10 requests" in alert["message"] and "80 %" in alert["message"]
+    auditd.sql("UPDATE alerts SET status = 'resolved'")
+    auditd.post(events(1, first=9))   # told once, even when it was resolved
+    assert only(auditd.alerts())["count"] == 1
+    auditd.sql("UPDATE accounts SET quota_month = 12")   # a new quota is warned of in its turn
+    auditd.post(events(1, first=10))
+    assert [alert["details"]["quota"] for alert in auditd.alerts("quota_warning")] == [10, 12]
+    auditd.post(events(2, first=11))   # used up: the warning has had its day
+    assert [alert["status"] for alert in auditd.alerts("quota_warning")] == ["resolved", "resolved"]
+    assert only(auditd.alerts("quota_exceeded"))["status"] == "open"
+
+
+def test_a_quota_used_up_at_once_needs_no_warning(auditd):
+    with_quota(auditd, 10)
+    auditd.post(events(10, key="key_test", environment="test"))
+    assert auditd.alerts() == []
+    auditd.post(events(10, first=11))
+    assert only(auditd.alerts())["kind"] == "quota_exceeded"
+
+
+def test_the_share_of_a_quota_is_a_setting(make):
+    auditd = make(quota_warning_percent=50)
+    with_quota(auditd, 10)
+    auditd.post(events(4))
+    assert auditd.alerts() == []
+    auditd.post(events(1, first=5))
+    assert only(auditd.alerts())["details"]["percent"] == 50
+
+
 def test_what_uses_up_no_quota(auditd):
     with_quota(auditd, 10)
     auditd.post(events(50, key="key_test", environment="test"))
@@ -328,8 +365,9 @@ def test_more_gaps_than_are_remembered(make):
 def test_key_expiring(make):
     auditd = Auditd()
     now = int(time.time())
-    for name, days, created in (("thirty", 20, 0), ("seven", 5, 0), ("one", 0.5, 0), ("far", 40, 0), ("past", -1, 0),
-                                ("short", 0.5, now), ("month", 29, now - DAY)):
+    old = now - 45 * DAY
+    for name, days, created in (("thirty", 20, old), ("seven", 5, old), ("one", 0.5, old), ("far", 40, old),
+                                ("past", -1, old), ("short", 0.5, now), ("month", 29, now - DAY)):
         auditd.add_key(f"key_{name}", expires_at=int(now + days * DAY), created_at=created)
     auditd.add_key("key_rotated", expires_at=now + DAY // 2, rotated_to="key_next")
     auditd.add_key("key_revoked", expires_at=now + DAY // 2)
@@ -337,10 +375,10 @@ def test_key_expiring(make):
     auditd.add_key("key_never")
     try:
         auditd.start()
-        wait(lambda: len(auditd.alerts()) == 3, what="three alerts")
+        wait(lambda: len(auditd.alerts("key_expiring")) == 3, what="three alerts")
         assert {(alert["key_id"], alert["details"]["days"]) for alert in auditd.alerts("key_expiring")} == \
             {("key_thirty", 30), ("key_seven", 7), ("key_one", 1)}
-        alert, = (alert for alert in auditd.alerts() if alert["key_id"] == "key_one")
+        alert, = (alert for alert in auditd.alerts("key_expiring") if alert["key_id"] == "key_one")
         assert "12 hours" in alert["message"] and stamp(now + DAY / 2) in alert["message"]
         assert alert["account_id"] == "acct_default"
         # once a stage, also over restarts and after the alert was resolved
@@ -348,13 +386,14 @@ def test_key_expiring(make):
         auditd.stop()
         auditd.start()
         wait(lambda: auditd.metric("last_commit_timestamp_seconds") > 0, what="a tick")
-        assert len(auditd.alerts()) == 3
+        assert len(auditd.alerts("key_expiring")) == 3
         # the next stage is a notice of its own, and so is another expiry
         auditd.sql("UPDATE api_keys SET expires_at = expires_at - ? WHERE id = 'key_seven'", 4 * DAY + DAY // 2)
         auditd.stop()
         auditd.start()
-        wait(lambda: len(auditd.alerts()) == 4, what="the last day's alert")
-        assert auditd.alerts()[-1]["details"]["days"] == 1 and auditd.alerts()[-1]["key_id"] == "key_seven"
+        wait(lambda: len(auditd.alerts("key_expiring")) == 4, what="the last day's alert")
+        assert auditd.alerts("key_expiring")[-1]["details"]["days"] == 1
+        assert auditd.alerts("key_expiring")[-1]["key_id"] == "key_seven"
     finally:
         auditd.remove()
 

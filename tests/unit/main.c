@@ -36,6 +36,7 @@ static const struct {
     {"store", suite_store},
     {"store_logs", suite_store_logs},
     {"traffic_model", suite_traffic_model},
+    {"lifecycle", suite_lifecycle},
     {"watch", suite_watch},
     {"webhook", suite_webhook},
 };

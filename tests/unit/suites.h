@@ -29,6 +29,7 @@ Suite *suite_sql(void);
 Suite *suite_store(void);
 Suite *suite_store_logs(void);
 Suite *suite_traffic_model(void);
+Suite *suite_lifecycle(void);
 Suite *suite_watch(void);
 Suite *suite_webhook(void);
 
