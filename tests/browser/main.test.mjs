@@ -1,0 +1,12 @@
+// main - every test of the dashboard, against one stack and in one browser
+import { after, before, describe, it } from "node:test";
+import { begin, end, tests } from "./shared.mjs";
+import "./test_signin.mjs";
+import "./test_guide.mjs";
+import "./test_keys.mjs";
+
+describe("dashboard", { concurrency: 3 }, () => {
+    before(begin);
+    after(end);
+    for (const { name, run } of tests) it(name, run);
+});
