@@ -4,6 +4,9 @@ import { begin, end, tests } from "./shared.mjs";
 import "./test_signin.mjs";
 import "./test_guide.mjs";
 import "./test_keys.mjs";
+import "./test_watch.mjs";
+import "./test_many.mjs";
+import "./test_hostile.mjs";
 
 describe("dashboard", { concurrency: 3 }, () => {
     before(begin);

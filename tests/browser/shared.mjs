@@ -75,6 +75,19 @@ export async function pageTest(f, options = {}) {
     }
 }
 
+// The clipboard is the browser's, and so shared by tests that run at a time.
+let last = Promise.resolve();
+
+export function copyKey(page) {
+    const copy = last.then(async () => {
+        await dialogOf(page).getByRole("button", { name: "Copy" }).click();
+        await dialogOf(page).getByText("The key is on your clipboard.").waitFor();
+        return page.evaluate(() => navigator.clipboard.readText());
+    });
+    last = copy.catch(() => {});
+    return copy;
+}
+
 export const dialogOf = (page) => page.getByRole("dialog");
 
 export async function act(page, name, action) {

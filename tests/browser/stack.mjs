@@ -46,7 +46,7 @@ export class Stack {
     }
 
     get environment() {
-        return { ...process.env, RUN_DIR: this.dir, PORT: String(this.port), BUILD };
+        return { ...process.env, RUN_DIR: this.dir, PORT: String(this.port), BUILD, DB: "sqlite3", RATE_STORE: "shm" };
     }
 
     async command(name) {

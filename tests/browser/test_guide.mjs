@@ -1,7 +1,7 @@
 // test_guide - "Creating API Keys, via Dashboard": the guide's five steps, word for word
 import assert from "node:assert/strict";
 import { signIn } from "./browser.mjs";
-import { dialogOf, makeOwner, ownerTest, pageTest, stack, test } from "./shared.mjs";
+import { copyKey, dialogOf, makeOwner, ownerTest, pageTest, stack, test } from "./shared.mjs";
 
 async function fiveSteps(page) {
     // 1. Go to Settings → API
@@ -21,9 +21,7 @@ async function fiveSteps(page) {
     await page.getByRole("heading", { name: "Your new key" }).waitFor();
     // 5. Copy immediately (shown only once!)
     await dialog.getByText("Copy immediately: shown only once!").waitFor();
-    await dialog.getByRole("button", { name: "Copy" }).click();
-    await dialog.getByText("The key is on your clipboard.").waitFor();
-    return page.evaluate(() => navigator.clipboard.readText());
+    return copyKey(page);
 }
 
 ownerTest("five steps lead to a key that works", async ({ page, account }) => {

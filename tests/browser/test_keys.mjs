@@ -1,7 +1,7 @@
 // test_keys - what can be done with keys: list, edit, extend, rotate, revoke, and a key's own page
 import assert from "node:assert/strict";
 import { goTo, settled } from "./browser.mjs";
-import { act, dialogOf, ownerTest, stack } from "./shared.mjs";
+import { act, copyKey, dialogOf, ownerTest, stack } from "./shared.mjs";
 import { wait } from "./stack.mjs";
 
 const names = (page) => page.locator("tbody .key-name").allInnerTexts();
@@ -163,7 +163,7 @@ ownerTest("a key is rotated, and both work for the overlap", async ({ page, acco
     assert.equal((await stack.call("GET", "/v1/tasks", undefined, old.key)).status, 200);
     const left = (Date.parse((await stack.must("GET", `/v1/api-keys/${old.id}`)).expires_at) - Date.now()) / 1000;
     assert.ok(left > 3000 && left <= 3601, `${left} s left`);
-    await dialogOf(page).getByRole("button", { name: "Copy" }).click();
+    assert.equal(await copyKey(page), fresh);
     await dialogOf(page).getByRole("button", { name: "Done" }).click();
     await page.getByText("Rotated", { exact: true }).waitFor();
 });
