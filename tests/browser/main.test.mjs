@@ -7,6 +7,8 @@ import "./test_keys.mjs";
 import "./test_watch.mjs";
 import "./test_many.mjs";
 import "./test_hostile.mjs";
+import "./test_network.mjs";
+import "./test_access.mjs";
 
 describe("dashboard", { concurrency: 3 }, () => {
     before(begin);

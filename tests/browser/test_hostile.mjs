@@ -9,7 +9,7 @@ const PAYLOADS = ['<img src=x onerror="window.caught=1">', '"><script>window.cau
 
 async function untouched(page) {
     assert.equal(await page.evaluate(() => window.caught), undefined);
-    assert.equal(await page.locator("main img, main script, dialog img, dialog script, main b, svg[onload]").count(), 0);
+    assert.equal(await page.locator("main img:not([src='icon.svg']), main script, dialog img, dialog script, main b, svg[onload]").count(), 0);
 }
 
 ownerTest("markup in a key's name and description is shown as it was typed", async ({ page }) => {

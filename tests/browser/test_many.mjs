@@ -51,7 +51,7 @@ test(`a list of ${COUNT} keys is light, turns its pages, and is sorted as a whol
 
     const newest = await names(fresh);
     await fresh.getByRole("button", { name: "Next" }).click();
-    await fresh.getByText("Page 2").waitFor();
+    await fresh.getByText("Page 2", { exact: true }).waitFor();
     const second = await names(fresh);
     assert.equal(second.filter((name) => newest.includes(name)).length, 0);
     await fresh.getByRole("button", { name: "Previous" }).click();
