@@ -23,7 +23,7 @@ export async function open(browser, stack, options = {}) {
     const context = await browser.newContext({ viewport: DESK, locale: "en-GB", timezoneId: "Europe/Berlin",
         permissions: ["clipboard-read", "clipboard-write"], ...options });
     const page = await context.newPage();
-    page.setDefaultTimeout(15000);
+    page.setDefaultTimeout(30000);
     page.trouble = [];
     page.on("pageerror", (error) => page.trouble.push(`error: ${error.message}`));
     page.on("console", (message) => {

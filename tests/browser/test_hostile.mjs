@@ -72,7 +72,8 @@ ownerTest("markup in the other fields and in addresses stays text", async ({ pag
 
 ownerTest("markup that reached an alert or the audit log by another way stays text", async ({ page, account, id }) => {
     const quoted = PAYLOADS[0].replaceAll("'", "''");
-    const details = JSON.stringify({ [PAYLOADS[0]]: PAYLOADS[1], nested: { a: PAYLOADS[5] } }).replaceAll("'", "''");
+    const details = JSON.stringify({ [PAYLOADS[0]]: PAYLOADS[1], nested: { a: PAYLOADS[5] }, expires_at: PAYLOADS[0],
+        name_at: { from: null, to: 7 } }).replaceAll("'", "''");
     await stack.sql(`INSERT INTO alerts (id, kind, severity, account_id, key_id, subject, message, details, first_seen, last_seen)
         VALUES ('alert_${account.id.slice(5)}', '${quoted}', '${quoted}', '${account.id}', '${id}', '${quoted}${id}', '${quoted}', '${details}', 1, 2);
         INSERT INTO audit_log (at, actor, account_id, action, target, address, details)
