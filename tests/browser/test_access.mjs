@@ -114,7 +114,9 @@ function history(account, keys) {
             1 + i % 9 FROM h WHERE i % 4 = ${n};`).join("");
     return stack.sql(`${rows}
         INSERT INTO usage_day SELECT key_id, start - start % 86400, decision, account_id, environment, sum(requests) FROM usage_hour
-            WHERE account_id = '${account.id}' GROUP BY 1, 2, 3 ON CONFLICT (key_id, start, decision) DO UPDATE SET requests = excluded.requests;`);
+            WHERE account_id = '${account.id}' GROUP BY 1, 2, 3 ON CONFLICT (key_id, start, decision) DO UPDATE SET requests = excluded.requests;
+        UPDATE usage_month SET requests = (SELECT sum(requests) FROM usage_day WHERE account_id = '${account.id}' AND decision = 'ok'
+            AND start >= unixepoch('now', 'start of month')) WHERE account_id = '${account.id}';`);
 }
 
 let furnished = null;

@@ -47,6 +47,10 @@ test(`a list of ${COUNT} keys is light, turns its pages, and is sorted as a whol
         list_ms: Math.round(performance.now()),
     }));
     await writeFile(path.join(BUILD, "dashboard-figures.json"), `${JSON.stringify({ keys: COUNT, bytes, ...painted })}\n`);
+    const [loaded, preloaded] = await fresh.evaluate(() => [
+        performance.getEntriesByType("resource").map((entry) => entry.name).filter((name) => name.endsWith(".js")),
+        [...document.querySelectorAll("link[rel=modulepreload], script")].map((link) => link.href || link.src)]);
+    assert.deepEqual(loaded.sort(), preloaded.sort(), "index.html preloads what the first page needs, and only that");
     assert.ok(bytes > 20000 && bytes < SENT_MAX, `${bytes} bytes`);
 
     const newest = await names(fresh);
