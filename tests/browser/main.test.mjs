@@ -8,7 +8,8 @@ import "./test_watch.mjs";
 import "./test_many.mjs";
 import "./test_hostile.mjs";
 import "./test_network.mjs";
-import "./test_access.mjs";
+import "./test_keyboard.mjs";
+import "./test_looks.mjs";
 
 describe("dashboard", { concurrency: 3 }, () => {
     before(begin);

@@ -23,8 +23,21 @@ Alias "/console/dashboard/" "\${ROOT}/dashboard/"
 </Location>
 `;
 
-export const OWNER = ["api-keys:read", "api-keys:write", "api-keys:delete", "alerts:read", "alerts:write", "audit:read",
-    "tasks:read", "tasks:write", "tasks:delete", "projects:read", "projects:write", "users:read", "users:write"];
+export const OWNER = [
+    "api-keys:read",
+    "api-keys:write",
+    "api-keys:delete",
+    "alerts:read",
+    "alerts:write",
+    "audit:read",
+    "tasks:read",
+    "tasks:write",
+    "tasks:delete",
+    "projects:read",
+    "projects:write",
+    "users:read",
+    "users:write",
+];
 
 export let stack;
 export let browser;

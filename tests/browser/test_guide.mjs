@@ -34,8 +34,14 @@ ownerTest("five steps lead to a key that works", async ({ page, account }) => {
     assert.equal(data.length, 1);
     assert.equal(data[0].name, "Production App");
     assert.equal(data[0].description, "Main application backend");
-    assert.deepEqual([...data[0].permissions].sort(), ["projects:read", "projects:write", "tasks:read", "tasks:write",
-        "users:read", "users:write"]);
+    assert.deepEqual([...data[0].permissions].sort(), [
+        "projects:read",
+        "projects:write",
+        "tasks:read",
+        "tasks:write",
+        "users:read",
+        "users:write",
+    ]);
     assert.equal(data[0].rate_limit, null);
     assert.equal(data[0].expires_at, null);
     assert.equal(data[0].environment, "live");
@@ -45,8 +51,13 @@ ownerTest("the full key is shown once and is then nowhere in the page", async ({
     const key = await fiveSteps(page);
     await dialogOf(page).getByRole("button", { name: "Done" }).click();
     await page.getByRole("link", { name: "Production App" }).waitFor();
-    const left = await page.evaluate(() => [document.documentElement.outerHTML, JSON.stringify(sessionStorage),
-        JSON.stringify(localStorage), location.href, ...[...document.querySelectorAll("input")].map((input) => input.value)]);
+    const left = await page.evaluate(() => [
+        document.documentElement.outerHTML,
+        JSON.stringify(sessionStorage),
+        JSON.stringify(localStorage),
+        location.href,
+        ...[...document.querySelectorAll("input")].map((input) => input.value),
+    ]);
     for (const text of left) assert.ok(!text.includes(key.slice(8)));
     await page.getByRole("link", { name: "Production App" }).click();
     await page.getByRole("heading", { name: "About this key" }).waitFor();
@@ -82,7 +93,9 @@ test("where the clipboard is out of reach, the key is there to be copied by hand
         await page.getByRole("button", { name: "Create Key" }).click();
         await page.getByRole("button", { name: "Copy" }).click();
         await page.getByText("press Ctrl+C").waitFor();
-        const selected = await page.getByLabel("The full key").evaluate((input) => input.selectionEnd - input.selectionStart);
+        const selected = await page
+            .getByLabel("The full key")
+            .evaluate((input) => input.selectionEnd - input.selectionStart);
         assert.equal(selected, 46);
     });
 });

@@ -4,12 +4,25 @@ import { createServer } from "node:http";
 import { axe, goTo, settled, signIn } from "./browser.mjs";
 import { act, dialogOf, makeOwner, ownerTest, pageTest, stack, test } from "./shared.mjs";
 
-const PAYLOADS = ['<img src=x onerror="window.caught=1">', '"><script>window.caught=1</script>', "javascript:window.caught=1",
-    "'-window.caught-'", "{{constructor.constructor('window.caught=1')()}}", "<svg/onload=window.caught=1>&lt;b&gt;"];
+const PAYLOADS = [
+    '<img src=x onerror="window.caught=1">',
+    '"><script>window.caught=1</script>',
+    "javascript:window.caught=1",
+    "'-window.caught-'",
+    "{{constructor.constructor('window.caught=1')()}}",
+    "<svg/onload=window.caught=1>&lt;b&gt;",
+];
 
 async function untouched(page) {
     assert.equal(await page.evaluate(() => window.caught), undefined);
-    assert.equal(await page.locator("main img:not([src='icon.svg']), main script, dialog img, dialog script, main b, svg[onload]").count(), 0);
+    assert.equal(
+        await page
+            .locator(
+                "main img:not([src='icon.svg']), main script, dialog img, dialog script, main b, svg[onload]",
+            )
+            .count(),
+        0,
+    );
 }
 
 ownerTest("markup in a key's name and description is shown as it was typed", async ({ page }) => {
@@ -54,7 +67,10 @@ ownerTest("markup in the other fields and in addresses stays text", async ({ pag
         await settled(page);
         await goTo(page, `#/keys/${encodeURIComponent(payload)}`);
         await settled(page);
-        await goTo(page, `#/alerts?kind=${encodeURIComponent(payload)}&severity=${encodeURIComponent(payload)}`);
+        await goTo(
+            page,
+            `#/alerts?kind=${encodeURIComponent(payload)}&severity=${encodeURIComponent(payload)}`,
+        );
         await settled(page);
         await goTo(page, `#/audit?target=${encodeURIComponent(payload)}&action=${encodeURIComponent(payload)}`);
         await settled(page);
@@ -70,43 +86,58 @@ ownerTest("markup in the other fields and in addresses stays text", async ({ pag
     await untouched(page);
 });
 
-ownerTest("markup that reached an alert or the audit log by another way stays text", async ({ page, account, id }) => {
-    const quoted = PAYLOADS[0].replaceAll("'", "''");
-    const details = JSON.stringify({ [PAYLOADS[0]]: PAYLOADS[1], nested: { a: PAYLOADS[5] }, expires_at: PAYLOADS[0],
-        name_at: { from: null, to: 7 } }).replaceAll("'", "''");
-    await stack.sql(`INSERT INTO alerts (id, kind, severity, account_id, key_id, subject, message, details, first_seen, last_seen)
-        VALUES ('alert_${account.id.slice(5)}', '${quoted}', '${quoted}', '${account.id}', '${id}', '${quoted}${id}', '${quoted}', '${details}', 1, 2);
+ownerTest(
+    "markup that reached an alert or the audit log by another way stays text",
+    async ({ page, account, id }) => {
+        const quoted = PAYLOADS[0].replaceAll("'", "''");
+        const details = JSON.stringify({
+            [PAYLOADS[0]]: PAYLOADS[1],
+            nested: { a: PAYLOADS[5] },
+            expires_at: PAYLOADS[0],
+            name_at: { from: null, to: 7 },
+        }).replaceAll("'", "''");
+        await stack.sql(`
+        INSERT INTO alerts
+            (id, kind, severity, account_id, key_id, subject, message, details, first_seen, last_seen)
+            VALUES ('alert_${account.id.slice(5)}', '${quoted}', '${quoted}', '${account.id}', '${id}',
+                    '${quoted}${id}', '${quoted}', '${details}', 1, 2);
         INSERT INTO audit_log (at, actor, account_id, action, target, address, details)
         VALUES (1, '${quoted}', '${account.id}', '${quoted}', '${quoted}', '${quoted}', '${details}');`);
-    await goTo(page, "#/alerts");
-    await page.locator("[data-alert]").getByText(PAYLOADS[0]).first().waitFor();
-    await untouched(page);
-    await goTo(page, "#/audit");
-    await page.getByText(PAYLOADS[1]).first().waitFor();
-    await untouched(page);
-    await goTo(page, `#/keys/${id}`);
-    await page.getByLabel("Alerts", { exact: true }).getByText(PAYLOADS[0]).first().waitFor();
-    await untouched(page);
-});
-
-test("markup in an account's name stays text", () => pageTest(async (page) => {
-    for (const name of PAYLOADS.slice(0, 2)) await stack.makeAccount({ name });
-    await signIn(page, stack.adminKey, "#/accounts");
-    await page.getByText(PAYLOADS[0], { exact: true }).first().waitFor();
-    await page.getByRole("button", { name: `Edit ${PAYLOADS[1]}` }).first().click();
-    await dialogOf(page).waitFor();
-    await untouched(page);
-}));
-
-test("markup in the field for a key stays there", () => pageTest(async (page) => {
-    for (const payload of PAYLOADS) {
-        await page.goto(page.home);
-        await page.getByLabel("API key").fill(payload);
-        await page.getByRole("button", { name: "Sign in" }).click();
-        await page.locator(".field-error p").waitFor();
+        await goTo(page, "#/alerts");
+        await page.locator("[data-alert]").getByText(PAYLOADS[0]).first().waitFor();
         await untouched(page);
-    }
-}));
+        await goTo(page, "#/audit");
+        await page.getByText(PAYLOADS[1]).first().waitFor();
+        await untouched(page);
+        await goTo(page, `#/keys/${id}`);
+        await page.getByLabel("Alerts", { exact: true }).getByText(PAYLOADS[0]).first().waitFor();
+        await untouched(page);
+    },
+);
+
+test("markup in an account's name stays text", () =>
+    pageTest(async (page) => {
+        for (const name of PAYLOADS.slice(0, 2)) await stack.makeAccount({ name });
+        await signIn(page, stack.adminKey, "#/accounts");
+        await page.getByText(PAYLOADS[0], { exact: true }).first().waitFor();
+        await page
+            .getByRole("button", { name: `Edit ${PAYLOADS[1]}` })
+            .first()
+            .click();
+        await dialogOf(page).waitFor();
+        await untouched(page);
+    }));
+
+test("markup in the field for a key stays there", () =>
+    pageTest(async (page) => {
+        for (const payload of PAYLOADS) {
+            await page.goto(page.home);
+            await page.getByLabel("API key").fill(payload);
+            await page.getByRole("button", { name: "Sign in" }).click();
+            await page.locator(".field-error p").waitFor();
+            await untouched(page);
+        }
+    }));
 
 // --- people whom httpd authenticates ------------------------------------------------------
 
@@ -118,20 +149,21 @@ async function openConsole(page) {
     await settled(page);
 }
 
-test("a person with a password makes their first key without one", () => pageTest(async (page) => {
-    await openConsole(page);
-    assert.equal(await page.getByRole("button", { name: "Sign out" }).count(), 0);
-    const name = `First ${Date.now()}`;
-    await page.getByRole("button", { name: "Generate New Key" }).first().click();
-    await dialogOf(page).getByLabel("Name", { exact: true }).fill(name);
-    await dialogOf(page).getByRole("button", { name: "Create Key" }).click();
-    await page.getByRole("heading", { name: "Your new key" }).waitFor();
-    const key = await dialogOf(page).getByLabel("The full key").inputValue();
-    assert.equal((await stack.call("GET", "/v1/tasks", undefined, key)).status, 200);
-    const { data } = await stack.must("GET", `/v1/api-keys?search=${encodeURIComponent(name)}`);
-    assert.equal(data[0].created_by, "user:ada");
-    assert.deepEqual(await axe(page), []);
-}, ADA));
+test("a person with a password makes their first key without one", () =>
+    pageTest(async (page) => {
+        await openConsole(page);
+        assert.equal(await page.getByRole("button", { name: "Sign out" }).count(), 0);
+        const name = `First ${Date.now()}`;
+        await page.getByRole("button", { name: "Generate New Key" }).first().click();
+        await dialogOf(page).getByLabel("Name", { exact: true }).fill(name);
+        await dialogOf(page).getByRole("button", { name: "Create Key" }).click();
+        await page.getByRole("heading", { name: "Your new key" }).waitFor();
+        const key = await dialogOf(page).getByLabel("The full key").inputValue();
+        assert.equal((await stack.call("GET", "/v1/tasks", undefined, key)).status, 200);
+        const { data } = await stack.must("GET", `/v1/api-keys?search=${encodeURIComponent(name)}`);
+        assert.equal(data[0].created_by, "user:ada");
+        assert.deepEqual(await axe(page), []);
+    }, ADA));
 
 test("without the password there is no console", async () => {
     for (const where of ["/console/dashboard/", "/console/v1/api-keys"]) {
@@ -145,11 +177,16 @@ function evilSite() {
         answer.setHeader("Content-Type", "text/html");
         answer.end("<!DOCTYPE html><title>Another site</title><form method=post enctype=text/plain></form>");
     });
-    return new Promise((resolve) => { server.listen(0, "127.0.0.1", () => resolve(server)); });
+    return new Promise((resolve) => {
+        server.listen(0, "127.0.0.1", () => resolve(server));
+    });
 }
 
-for (const host of ["127.0.0.1", "localhost"]) {
-    test(`a page of ${host === "localhost" ? "another site" : "another port"} changes nothing in a visitor's name`, async () => {
+for (const [host, whose] of [
+    ["127.0.0.1", "another port"],
+    ["localhost", "another site"],
+]) {
+    test(`a page of ${whose} changes nothing in a visitor's name`, async () => {
         const server = await evilSite();
         const name = `Forged from ${host}`;
         const victim = await stack.makeKey({ name: `Victim of ${host}` });
@@ -158,38 +195,67 @@ for (const host of ["127.0.0.1", "localhost"]) {
                 await openConsole(page);
                 const target = `${stack.address}/console/v1/api-keys`;
                 const answers = [];
-                page.context().on("response", (answer) => answer.url().startsWith(target)
-                    && answer.request().method() !== "GET" && answers.push(answer.status()));
+                page.context().on(
+                    "response",
+                    (answer) =>
+                        answer.url().startsWith(target)
+                        && answer.request().method() !== "GET"
+                        && answers.push(answer.status()),
+                );
                 const evil = await page.context().newPage();
                 await evil.goto(`http://${host}:${server.address().port}/`);
-                await evil.evaluate(async ({ url, body, id }) => {
-                    const attempts = [
-                        [url, { method: "POST", mode: "no-cors", body }],
-                        [url, { method: "POST", mode: "no-cors", body: new Blob([body], { type: "text/plain" }) }],
-                        [url, { method: "POST", mode: "cors", body, headers: { "Content-Type": "application/json" } }],
-                        [`${url}/${id}/rotate`, { method: "POST", mode: "no-cors" }],
-                        [`${url}/${id}`, { method: "DELETE" }],
-                    ];
-                    for (const [where, options] of attempts) {
-                        await fetch(where, { credentials: "include", ...options }).catch(() => {});
-                    }
-                }, { url: target, body: JSON.stringify({ name }), id: victim.id });
+                await evil.evaluate(
+                    async ({ url, body, id }) => {
+                        const attempts = [
+                            [url, { method: "POST", mode: "no-cors", body }],
+                            [
+                                url,
+                                {
+                                    method: "POST",
+                                    mode: "no-cors",
+                                    body: new Blob([body], { type: "text/plain" }),
+                                },
+                            ],
+                            [
+                                url,
+                                {
+                                    method: "POST",
+                                    mode: "cors",
+                                    body,
+                                    headers: { "Content-Type": "application/json" },
+                                },
+                            ],
+                            [`${url}/${id}/rotate`, { method: "POST", mode: "no-cors" }],
+                            [`${url}/${id}`, { method: "DELETE" }],
+                        ];
+                        for (const [where, options] of attempts) {
+                            await fetch(where, { credentials: "include", ...options }).catch(() => {});
+                        }
+                    },
+                    { url: target, body: JSON.stringify({ name }), id: victim.id },
+                );
                 const left = evil.waitForURL(`${target}**`);
-                await evil.evaluate(({ url, body }) => {
-                    const form = document.querySelector("form");
-                    const input = document.createElement("input");
-                    form.action = url;
-                    input.name = `${body.slice(0, -1)},"description":"`;
-                    input.value = '"}';
-                    form.append(input);
-                    form.submit();
-                }, { url: target, body: JSON.stringify({ name }) });
+                await evil.evaluate(
+                    ({ url, body }) => {
+                        const form = document.querySelector("form");
+                        const input = document.createElement("input");
+                        form.action = url;
+                        input.name = `${body.slice(0, -1)},"description":"`;
+                        input.value = '"}';
+                        form.append(input);
+                        form.submit();
+                    },
+                    { url: target, body: JSON.stringify({ name }) },
+                );
                 await left;
                 await evil.waitForLoadState();
                 assert.ok(answers.length >= 3, `${answers.length} answers seen`);
                 for (const status of answers) assert.ok(status >= 400, `${status}`);
             }, ADA);
-            const { data } = await stack.must("GET", `/v1/api-keys?search=${encodeURIComponent("Forged from")}&status=all`);
+            const { data } = await stack.must(
+                "GET",
+                `/v1/api-keys?search=${encodeURIComponent("Forged from")}&status=all`,
+            );
             assert.deepEqual(data, []);
             const still = await stack.must("GET", `/v1/api-keys/${victim.id}`);
             assert.deepEqual([still.status, still.rotated_to], ["active", null]);
@@ -209,13 +275,15 @@ test("no page of another site can frame the dashboard", async () => {
                 const frame = document.createElement("iframe");
                 frame.src = home;
                 document.body.append(frame);
-                await new Promise((resolve) => { frame.onload = resolve; });
+                await new Promise((resolve) => {
+                    frame.onload = resolve;
+                });
                 return frame.contentDocument === null;
             }, page.home);
             assert.ok(shown);
             const framed = page.frames().find((frame) => frame !== page.mainFrame());
             assert.equal(await framed.locator("#frame").count(), 0);
-            page.trouble.length = 0;    // the browser tells of what it refused
+            page.trouble.length = 0; // the browser tells of what it refused
             await signIn(page, owner.key);
         });
     } finally {

@@ -5,13 +5,17 @@ import { act, copyKey, dialogOf, ownerTest, stack } from "./shared.mjs";
 import { wait } from "./stack.mjs";
 
 const names = (page) => page.locator("tbody .key-name").allInnerTexts();
-const untilNames = (page, wanted) => wait(async () => JSON.stringify(await names(page)) === JSON.stringify(wanted),
-    `the list to be ${wanted}`);
+const untilNames = (page, wanted) =>
+    wait(async () => JSON.stringify(await names(page)) === JSON.stringify(wanted), `the list to be ${wanted}`);
 
 async function threeKeys(account, page) {
     const day = (days) => new Date(Date.now() + days * 86400000).toISOString();
     const made = [];
-    for (const [name, more] of [["Beta", { expires_at: day(90) }], ["alpha", { environment: "test" }], ["Gamma", { expires_at: day(30) }]]) {
+    for (const [name, more] of [
+        ["Beta", { expires_at: day(90) }],
+        ["alpha", { environment: "test" }],
+        ["Gamma", { expires_at: day(30) }],
+    ]) {
         made.push(await stack.makeKey({ name, account_id: account.id, ...more }));
     }
     await page.reload();
@@ -19,36 +23,50 @@ async function threeKeys(account, page) {
     return made;
 }
 
-ownerTest("the list is searched, filtered and sorted, and the address remembers it", async ({ page, account }) => {
-    const [beta] = await threeKeys(account, page);
-    await untilNames(page, ["Gamma", "alpha", "Beta", "Owner"]);
-    await page.getByLabel("Search keys").fill("GAM");
-    await untilNames(page, ["Gamma"]);
-    await page.getByLabel("Search keys").fill(beta.key.slice(0, 11));
-    await untilNames(page, ["Beta"]);
-    await page.getByLabel("Search keys").fill("100%_nothing");
-    await page.getByText("No key fits").waitFor();
-    await page.getByRole("button", { name: "Clear filters" }).click();
-    await untilNames(page, ["Gamma", "alpha", "Beta", "Owner"]);
-    await page.getByLabel("Environment").selectOption({ label: "Test" });
-    await untilNames(page, ["alpha"]);
-    await page.getByLabel("Environment").selectOption({ label: "Live and test" });
-    await page.getByRole("button", { name: "Name" }).click();
-    await untilNames(page, ["alpha", "Beta", "Gamma", "Owner"]);
-    assert.equal(await page.getByRole("columnheader", { name: "Name" }).getAttribute("aria-sort"), "ascending");
-    await page.getByRole("button", { name: "Name" }).click();
-    await untilNames(page, ["Owner", "Gamma", "Beta", "alpha"]);
-    await page.getByLabel("Order").selectOption({ label: "Expires first" });
-    await wait(async () => (await names(page))[0] === "Gamma" && (await names(page))[1] === "Beta", "the order by expiry");
-    await page.reload();
-    await wait(async () => (await names(page))[0] === "Gamma", "the same order after a reload");
-    await stack.must("DELETE", `/v1/api-keys/${beta.id}`);
-    await page.getByLabel("Status").selectOption({ label: "Revoked" });
-    await untilNames(page, ["Beta"]);
-});
+ownerTest(
+    "the list is searched, filtered and sorted, and the address remembers it",
+    async ({ page, account }) => {
+        const [beta] = await threeKeys(account, page);
+        await untilNames(page, ["Gamma", "alpha", "Beta", "Owner"]);
+        await page.getByLabel("Search keys").fill("GAM");
+        await untilNames(page, ["Gamma"]);
+        await page.getByLabel("Search keys").fill(beta.key.slice(0, 11));
+        await untilNames(page, ["Beta"]);
+        await page.getByLabel("Search keys").fill("100%_nothing");
+        await page.getByText("No key fits").waitFor();
+        await page.getByRole("button", { name: "Clear filters" }).click();
+        await untilNames(page, ["Gamma", "alpha", "Beta", "Owner"]);
+        await page.getByLabel("Environment").selectOption({ label: "Test" });
+        await untilNames(page, ["alpha"]);
+        await page.getByLabel("Environment").selectOption({ label: "Live and test" });
+        await page.getByRole("button", { name: "Name" }).click();
+        await untilNames(page, ["alpha", "Beta", "Gamma", "Owner"]);
+        assert.equal(
+            await page.getByRole("columnheader", { name: "Name" }).getAttribute("aria-sort"),
+            "ascending",
+        );
+        await page.getByRole("button", { name: "Name" }).click();
+        await untilNames(page, ["Owner", "Gamma", "Beta", "alpha"]);
+        await page.getByLabel("Order").selectOption({ label: "Expires first" });
+        await wait(
+            async () => (await names(page))[0] === "Gamma" && (await names(page))[1] === "Beta",
+            "the order by expiry",
+        );
+        await page.reload();
+        await wait(async () => (await names(page))[0] === "Gamma", "the same order after a reload");
+        await stack.must("DELETE", `/v1/api-keys/${beta.id}`);
+        await page.getByLabel("Status").selectOption({ label: "Revoked" });
+        await untilNames(page, ["Beta"]);
+    },
+);
 
 ownerTest("a key is edited: only what was changed is sent", async ({ page, account }) => {
-    const made = await stack.makeKey({ name: "Before", description: "Old words", account_id: account.id, permissions: ["tasks:read", "tasks:write"] });
+    const made = await stack.makeKey({
+        name: "Before",
+        description: "Old words",
+        account_id: account.id,
+        permissions: ["tasks:read", "tasks:write"],
+    });
     await page.reload();
     const sent = [];
     page.on("request", (request) => request.method() === "PATCH" && sent.push(request.postDataJSON()));
@@ -96,7 +114,10 @@ ownerTest("what is wrong with a form stands at its fields, from here and from th
     await dialog.getByRole("button", { name: "Create Key" }).click();
     await dialog.getByText("Give the key a name.").waitFor();
     await dialog.getByText("Must be a whole number of 1 or more").waitFor();
-    assert.equal(await page.evaluate(() => document.activeElement.closest("[data-field]").dataset.field), "name");
+    assert.equal(
+        await page.evaluate(() => document.activeElement.closest("[data-field]").dataset.field),
+        "name",
+    );
     await dialog.getByLabel("Name", { exact: true }).fill("Wrong networks");
     await dialog.getByRole("group", { name: "Rate Limit" }).getByLabel("Default").check();
     await dialog.getByText("More options").click();
@@ -114,7 +135,9 @@ ownerTest("a plan's refusal is told in words", async ({ page, account }) => {
     await dialogOf(page).getByRole("group", { name: "Rate Limit" }).getByLabel("Custom").check();
     await dialogOf(page).getByLabel("Requests an hour").fill("99999999");
     await dialogOf(page).getByRole("button", { name: "Save changes" }).click();
-    await dialogOf(page).getByText("Limits above the plan's are for accounts of the enterprise plan.").waitFor();
+    await dialogOf(page)
+        .getByText("Limits above the plan's are for accounts of the enterprise plan.")
+        .waitFor();
 });
 
 ownerTest("two people who edit one key do not undo each other", async ({ page, account }) => {
@@ -132,10 +155,16 @@ ownerTest("two people who edit one key do not undo each other", async ({ page, a
 });
 
 ownerTest("a key's expiration is extended", async ({ page, account }) => {
-    const made = await stack.makeKey({ name: "Temporary", account_id: account.id, expires_at: "2030-12-31T23:59:59Z" });
+    const made = await stack.makeKey({
+        name: "Temporary",
+        account_id: account.id,
+        expires_at: "2030-12-31T23:59:59Z",
+    });
     await page.reload();
     await act(page, "Temporary", "Extend");
-    await dialogOf(page).getByLabel(/^Date and time/).fill("2032-01-01T00:59");
+    await dialogOf(page)
+        .getByLabel(/^Date and time/)
+        .fill("2032-01-01T00:59");
     await dialogOf(page).getByRole("button", { name: "Extend key" }).click();
     await dialogOf(page).waitFor({ state: "detached" });
     assert.equal((await stack.must("GET", `/v1/api-keys/${made.id}`)).expires_at, "2031-12-31T23:59:00Z");
@@ -145,7 +174,9 @@ ownerTest("an expiration in the past is refused before it is sent", async ({ pag
     await stack.makeKey({ name: "Temporary", account_id: account.id, expires_at: "2030-12-31T23:59:59Z" });
     await page.reload();
     await act(page, "Temporary", "Extend");
-    await dialogOf(page).getByLabel(/^Date and time/).fill("2020-01-01T00:00");
+    await dialogOf(page)
+        .getByLabel(/^Date and time/)
+        .fill("2020-01-01T00:00");
     await dialogOf(page).getByRole("button", { name: "Extend key" }).click();
     await dialogOf(page).getByText("Choose a time that is still to come.").waitFor();
 });
@@ -161,7 +192,8 @@ ownerTest("a key is rotated, and both work for the overlap", async ({ page, acco
     assert.notEqual(fresh, old.key);
     assert.equal((await stack.call("GET", "/v1/tasks", undefined, fresh)).status, 200);
     assert.equal((await stack.call("GET", "/v1/tasks", undefined, old.key)).status, 200);
-    const left = (Date.parse((await stack.must("GET", `/v1/api-keys/${old.id}`)).expires_at) - Date.now()) / 1000;
+    const left =
+        (Date.parse((await stack.must("GET", `/v1/api-keys/${old.id}`)).expires_at) - Date.now()) / 1000;
     assert.ok(left > 3000 && left <= 3601, `${left} s left`);
     assert.equal(await copyKey(page), fresh);
     await dialogOf(page).getByRole("button", { name: "Done" }).click();
@@ -193,14 +225,30 @@ ownerTest("a key's page tells its use, refusals, networks, alerts and trail", as
     await stack.call("DELETE", "/v1/tasks/1", undefined, made.key, from("192.0.2.7"));
     await stack.call("GET", "/v1/tasks", undefined, made.key, from("198.51.100.9"));
     await stack.must("PATCH", `/v1/api-keys/${made.id}`, { description: "A busy one" });
-    await wait(async () => (await stack.must("GET", `/v1/api-keys/${made.id}`)).usage.requests_today === 5, "the figures");
-    await wait(async () => (await stack.must("GET", `/v1/alerts?key_id=${made.id}`)).data.length > 0, "the alert");
+    await wait(
+        async () => (await stack.must("GET", `/v1/api-keys/${made.id}`)).usage.requests_today === 5,
+        "the figures",
+    );
+    await wait(
+        async () => (await stack.must("GET", `/v1/alerts?key_id=${made.id}`)).data.length > 0,
+        "the alert",
+    );
     await goTo(page, `#/keys/${made.id}`);
     await page.getByRole("heading", { name: "Busy" }).waitFor();
     await page.locator(".tile", { hasText: "Requests today" }).getByText("5", { exact: true }).waitFor();
     await page.getByRole("img", { name: /5 admitted, 1 refused/ }).waitFor();
-    await wait(() => page.locator("canvas").evaluate((canvas) => canvas.width > 0
-        && canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some((value) => value > 0)), "the chart");
+    await wait(
+        () =>
+            page.locator("canvas").evaluate(
+                (canvas) =>
+                    canvas.width > 0
+                    && canvas
+                        .getContext("2d")
+                        .getImageData(0, 0, canvas.width, canvas.height)
+                        .data.some((value) => value > 0),
+            ),
+        "the chart",
+    );
     await page.getByLabel("Refusals").getByText("Missing permission").waitFor();
     await page.getByLabel("Networks").getByText("192.0.2.0/24").waitFor();
     await page.getByLabel("Networks").getByText("198.51.100.0/24").waitFor();
@@ -223,7 +271,11 @@ ownerTest("a key of another account, or none, is not found", async ({ page }) =>
 });
 
 ownerTest("times are in the reader's zone, with UTC behind them", async ({ page, account }) => {
-    const made = await stack.makeKey({ name: "Timed", account_id: account.id, expires_at: "2031-07-01T22:30:00Z" });
+    const made = await stack.makeKey({
+        name: "Timed",
+        account_id: account.id,
+        expires_at: "2031-07-01T22:30:00Z",
+    });
     await goTo(page, `#/keys/${made.id}`);
     const shown = page.locator(".facts time[datetime='2031-07-01T22:30:00Z']");
     assert.equal(await shown.innerText(), "2 Jul 2031, 00:30");

@@ -7,13 +7,15 @@ import { browser, makeOwner, stack, test } from "./shared.mjs";
 import { BUILD, wait } from "./stack.mjs";
 
 const COUNT = 10000;
-const SENT_MAX = 300 * 1024;    // bytes, of the list's first page and all that it needs
+const SENT_MAX = 300 * 1024; // bytes, of the list's first page and all that it needs
 
 function manyKeys(account) {
     return stack.sql(`
         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${COUNT})
-        INSERT INTO api_keys (id, digest, account_id, environment, name, prefix, last_four, permissions, created_at, created_by)
-        SELECT printf('key_%020d', i), printf('%064x', i), '${account}', 'live', printf('Service %05d', (i * 7919) % ${COUNT}),
+        INSERT INTO api_keys (id, digest, account_id, environment, name, prefix, last_four, permissions,
+                              created_at, created_by)
+        SELECT printf('key_%020d', i), printf('%064x', i), '${account}', 'live',
+               printf('Service %05d', (i * 7919) % ${COUNT}),
                'sk_live_abc...', 'wxyz', 'tasks:read tasks:write', 1700000000 + i, 'tests' FROM n;`);
 }
 
@@ -21,7 +23,9 @@ function manyKeys(account) {
 async function countBytes(page, f) {
     const client = await page.context().newCDPSession(page);
     let bytes = 0;
-    client.on("Network.loadingFinished", (event) => { bytes += event.encodedDataLength; });
+    client.on("Network.loadingFinished", (event) => {
+        bytes += event.encodedDataLength;
+    });
     await client.send("Network.enable");
     await f();
     return bytes;
@@ -46,11 +50,22 @@ test(`a list of ${COUNT} keys is light, turns its pages, and is sorted as a whol
         first_paint_ms: Math.round(performance.getEntriesByName("first-contentful-paint")[0].startTime),
         list_ms: Math.round(performance.now()),
     }));
-    await writeFile(path.join(BUILD, "dashboard-figures.json"), `${JSON.stringify({ keys: COUNT, bytes, ...painted })}\n`);
+    await writeFile(
+        path.join(BUILD, "dashboard-figures.json"),
+        `${JSON.stringify({ keys: COUNT, bytes, ...painted })}\n`,
+    );
     const [loaded, preloaded] = await fresh.evaluate(() => [
-        performance.getEntriesByType("resource").map((entry) => entry.name).filter((name) => name.endsWith(".js")),
-        [...document.querySelectorAll("link[rel=modulepreload], script")].map((link) => link.href || link.src)]);
-    assert.deepEqual(loaded.sort(), preloaded.sort(), "index.html preloads what the first page needs, and only that");
+        performance
+            .getEntriesByType("resource")
+            .map((entry) => entry.name)
+            .filter((name) => name.endsWith(".js")),
+        [...document.querySelectorAll("link[rel=modulepreload], script")].map((link) => link.href || link.src),
+    ]);
+    assert.deepEqual(
+        loaded.sort(),
+        preloaded.sort(),
+        "index.html preloads what the first page needs, and only that",
+    );
     assert.ok(bytes > 20000 && bytes < SENT_MAX, `${bytes} bytes`);
 
     const newest = await names(fresh);
@@ -59,7 +74,10 @@ test(`a list of ${COUNT} keys is light, turns its pages, and is sorted as a whol
     const second = await names(fresh);
     assert.equal(second.filter((name) => newest.includes(name)).length, 0);
     await fresh.getByRole("button", { name: "Previous" }).click();
-    await wait(async () => JSON.stringify(await names(fresh)) === JSON.stringify(newest), "the first page again");
+    await wait(
+        async () => JSON.stringify(await names(fresh)) === JSON.stringify(newest),
+        "the first page again",
+    );
 
     await fresh.getByLabel("Order").selectOption({ label: "Name, A to Z" });
     await fresh.getByText("10,001 keys").waitFor({ timeout: 60000 });

@@ -5,18 +5,19 @@ import { makeOwner, pageTest, stack, test } from "./shared.mjs";
 
 const submit = (page) => page.getByRole("button", { name: "Sign in" }).click();
 
-test("a wrong key is refused in words, and kept nowhere", () => pageTest(async (page) => {
-    await page.goto(page.home);
-    await submit(page);
-    await page.getByText("Paste an API key.").waitFor();
-    for (const wrong of ["sk_live_nothing", "no key at all", "sk_live_" + "0".repeat(38), "schlüssel"]) {
-        await page.getByLabel("API key").fill(wrong);
+test("a wrong key is refused in words, and kept nowhere", () =>
+    pageTest(async (page) => {
+        await page.goto(page.home);
         await submit(page);
-        await page.locator(".field-error p").waitFor();
-        assert.equal(await page.getByLabel("API key").getAttribute("aria-invalid"), "true");
-        assert.equal(await page.evaluate(() => sessionStorage.length), 0);
-    }
-}));
+        await page.getByText("Paste an API key.").waitFor();
+        for (const wrong of ["sk_live_nothing", "no key at all", "sk_live_" + "0".repeat(38), "schlüssel"]) {
+            await page.getByLabel("API key").fill(wrong);
+            await submit(page);
+            await page.locator(".field-error p").waitFor();
+            assert.equal(await page.getByLabel("API key").getAttribute("aria-invalid"), "true");
+            assert.equal(await page.evaluate(() => sessionStorage.length), 0);
+        }
+    }));
 
 test("a key opens the list, survives a reload, and stands in no address, cookie or lasting store", async () => {
     const owner = await makeOwner();
@@ -27,10 +28,16 @@ test("a key opens the list, survives a reload, and stands in no address, cookie 
         await page.getByRole("link", { name: "Owner" }).waitFor();
         await page.reload();
         await page.getByRole("link", { name: "Owner" }).waitFor();
-        const places = await page.evaluate(() => [location.href, document.cookie, JSON.stringify(localStorage), document.referrer]);
+        const places = await page.evaluate(() => [
+            location.href,
+            document.cookie,
+            JSON.stringify(localStorage),
+            document.referrer,
+        ]);
         const secret = owner.key.slice(8);
         assert.ok(asked.length > 10, `${asked.length} requests seen`);
-        for (const text of [...places, ...asked, await page.content()]) assert.ok(!text.includes(secret), text.slice(0, 200));
+        for (const text of [...places, ...asked, await page.content()])
+            assert.ok(!text.includes(secret), text.slice(0, 200));
         await page.getByRole("button", { name: "Sign out" }).click();
         await page.getByRole("heading", { name: "Sign in" }).waitFor();
         assert.equal(await page.evaluate(() => sessionStorage.length), 0);
@@ -54,7 +61,9 @@ test("a key that is revoked meanwhile is signed out, with the reason", async () 
     await pageTest(async (page) => {
         await signIn(page, owner.key);
         await stack.must("DELETE", `/v1/api-keys/${owner.id}`);
-        await page.evaluate(() => { location.hash = "#/usage"; });
+        await page.evaluate(() => {
+            location.hash = "#/usage";
+        });
         await page.getByText("The API key has been revoked.").waitFor();
         await page.getByRole("heading", { name: "Sign in" }).waitFor();
         assert.equal(await page.evaluate(() => sessionStorage.length), 0);
@@ -87,7 +96,10 @@ test("a reader sees keys and no way to change them", async () => {
 
 test("an administrator is offered accounts, an owner is not", async () => {
     const owner = await makeOwner();
-    for (const [key, count] of [[stack.adminKey, 1], [owner.key, 0]]) {
+    for (const [key, count] of [
+        [stack.adminKey, 1],
+        [owner.key, 0],
+    ]) {
         await pageTest(async (page) => {
             await signIn(page, key);
             assert.equal(await page.getByRole("link", { name: "Accounts and plans" }).count(), count);
@@ -96,7 +108,17 @@ test("an administrator is offered accounts, an owner is not", async () => {
 });
 
 test("every file comes with the headers of a strict server", async () => {
-    const files = ["", "index.html", "settings.json", "looks.css", "page.css", "icon.svg", "js/main.js", "js/keys/list.js", "nothing-here"];
+    const files = [
+        "",
+        "index.html",
+        "settings.json",
+        "looks.css",
+        "page.css",
+        "icon.svg",
+        "js/main.js",
+        "js/keys/list.js",
+        "nothing-here",
+    ];
     for (const file of files) {
         const { headers, status } = await fetch(`${stack.address}/dashboard/${file}`);
         assert.equal(status, file === "nothing-here" ? 404 : 200, file);
@@ -104,9 +126,14 @@ test("every file comes with the headers of a strict server", async () => {
         assert.match(policy, /^default-src 'none'; script-src 'self';/);
         assert.match(policy, /require-trusted-types-for 'script'/);
         assert.doesNotMatch(policy, /unsafe|\*|http/);
-        for (const [name, value] of [["X-Content-Type-Options", "nosniff"], ["X-Frame-Options", "DENY"],
-            ["Referrer-Policy", "no-referrer"], ["Cross-Origin-Opener-Policy", "same-origin"],
-            ["Cross-Origin-Embedder-Policy", "require-corp"], ["Cross-Origin-Resource-Policy", "same-origin"]]) {
+        for (const [name, value] of [
+            ["X-Content-Type-Options", "nosniff"],
+            ["X-Frame-Options", "DENY"],
+            ["Referrer-Policy", "no-referrer"],
+            ["Cross-Origin-Opener-Policy", "same-origin"],
+            ["Cross-Origin-Embedder-Policy", "require-corp"],
+            ["Cross-Origin-Resource-Policy", "same-origin"],
+        ]) {
             assert.equal(headers.get(name), value, `${file}: ${name}`);
         }
     }
@@ -135,13 +162,15 @@ test("the browser holds the page to the policy", async () => {
                 seen.push("trusted-types");
             }
             await fetch("http://127.0.0.1:1/").catch(() => seen.push("fetch"));
-            await new Promise((resolve) => { setTimeout(resolve, 200); });
+            await new Promise((resolve) => {
+                setTimeout(resolve, 200);
+            });
             return { seen, ran: window.inline };
         });
         assert.equal(caught.ran, undefined);
         assert.ok(caught.seen.filter((one) => one === "trusted-types").length === 2, caught.seen.join());
         assert.ok(caught.seen.includes("connect-src"), caught.seen.join());
-        page.trouble.length = 0;    // these breaches were ours
+        page.trouble.length = 0; // these breaches were ours
     });
 });
 
