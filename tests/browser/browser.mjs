@@ -73,12 +73,10 @@ export async function settled(page) {
 export async function axe(page) {
     await page.evaluate(AXE);
     const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+    const where = (one) => one.nodes.map((node) => `  ${node.target} ${node.failureSummary}`);
     return found.violations
         .filter((one) => ["serious", "critical"].includes(one.impact))
-        .map(
-            (one) =>
-                [`${one.id}: ${one.help}`, ...one.nodes.map((node) => `${node.target} ${node.failureSummary}`)].join("\n  "),
-        );
+        .map((one) => [`${one.id}: ${one.help}`, ...where(one)].join("\n"));
 }
 
 export async function shot(page, name, fullPage = true) {

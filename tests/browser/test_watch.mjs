@@ -94,7 +94,7 @@ ownerTest("the audit log tells who changed what, from what to what", async ({ pa
     assert.equal(await row.locator("ins").innerText(), "Watched closely");
     await page.getByLabel("Action").selectOption({ label: "Created a key" });
     await row.waitFor({ state: "detached" });
-    assert.equal(await page.locator("tbody tr").count(), 2);
+    await wait(async () => (await page.locator("tbody tr").count()) === 2, "two entries");
     await page.getByLabel("Which thing was changed").fill(id);
     await page.keyboard.press("Enter");
     await wait(async () => (await page.locator("tbody tr").count()) === 1, "one entry");
