@@ -98,18 +98,22 @@ $(BUILD)/nab-detector: $(DETECTOR)
 -include $(CORE:.o=.d) $(MODULE:.o=.d) $(AUDITD:.o=.d) $(CTL:.o=.d) $(UNIT:.o=.d)
 
 # --- the machine, the stack ------------------------------------------------------
-.PHONY: help deps ready run start stop status clean-run clean
+.PHONY: help deps packages ready run start stop status clean-run clean
 help: ## list the targets and variables
-	@sed -n 's/^\([a-z][a-z-]*\): *## */\1\t/p' Makefile | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z][a-z-]*\): *## */\1\t/p' Makefile | awk -F '\t' '{printf "  make %-13s %s\n", $$1, $$2}'
 	@echo
 	@echo "  PORT=$(PORT) RUN_DIR=$(RUN_DIR) RATE_STORE=$(RATE_STORE) (shm, memcached) DB=$(DB) (sqlite3, pgsql)"
 	@echo "  MPM=$(MPM) (event, worker, prefork) BUILD=$(BUILD) SANITIZE=$(SANITIZE) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
 
-deps: ## install the Debian packages that are missing
+deps: ## install the Debian packages that are missing, and what the browser's tests need
+deps: packages
+	@$(MAKE) --no-print-directory $(BROWSER)
+
+packages:
 	@conf/deps
 
 # In this order also under -j: the compiler may be among what is missing.
-ready: deps
+ready: packages
 	@$(MAKE) --no-print-directory build
 
 run: ## install, build, and run the whole stack in the foreground; Ctrl-C stops it
@@ -133,21 +137,31 @@ clean-run: ## stop the stack and remove RUN_DIR with all its data
 	rm -rf "$(RUN_DIR)"
 
 clean: ## remove what was built
-	rm -rf build build-*
+	rm -rf build build-* tests/browser/node_modules
 
 # --- tests -------------------------------------------------------------------------
-.PHONY: check lint asan
+BROWSER = tests/browser/node_modules/.package-lock.json
+$(BROWSER): tests/browser/package-lock.json
+	cd tests/browser && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
+	@touch $@
+
+.PHONY: check check-browser lint asan
 check: ## install, build, run every test; closes with "N passed, N failed"
 check: deps
 	@$(MAKE) --no-print-directory build $(BUILD)/unit
-	@tests/run unit guards integration
+	@tests/run unit guards integration browser
+
+check-browser: ## the dashboard's tests alone; pictures of each page are in BUILD/screenshots
+check-browser: deps
+	@$(MAKE) --no-print-directory build
+	@tests/run browser
 
 lint: ## warnings of two compilers, cppcheck, shellcheck, and the guards of house style
-lint: deps
+lint: packages
 	@tests/run guards
 
 asan: ## the unit and integration tests under AddressSanitizer and UndefinedBehaviorSanitizer
-asan: deps
+asan: packages
 	@$(MAKE) --no-print-directory SANITIZE=address,undefined BUILD=build-asan build build-asan/unit
 	@SANITIZE=address,undefined BUILD=build-asan tests/run unit integration
 

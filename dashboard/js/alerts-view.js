@@ -15,6 +15,8 @@ export const KINDS = {
     revoked_key_used: "Revoked key used",
     expired_key_used: "Expired key used",
     scope_probing: "Probing for permissions",
+    environment_mismatch: "Used in the other environment",
+    ip_not_allowed: "Used from an address that is not allowed",
     rate_limit_hits: "Rate limit hits",
     quota_warning: "Quota nearly used up",
     quota_exceeded: "Quota exceeded",

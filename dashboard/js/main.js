@@ -51,9 +51,10 @@ async function showPage(focus) {
     }
 }
 
-function signedIn() {
+// The heading takes the focus where a form stood that had it.
+function signedIn(focus) {
     main = showFrame(signOut);
-    showPage(false);
+    showPage(focus);
 }
 
 function leave(reason) {
@@ -61,7 +62,7 @@ function leave(reason) {
     main = null;
     closeAll();
     if (session.byServer) showSignedOutByServer(reason);
-    else showSignIn(reason, signedIn);
+    else showSignIn(reason, () => signedIn(true));
 }
 
 function signOut() {
@@ -87,8 +88,8 @@ async function start() {
         }
         return;
     }
-    if (isSignedIn()) signedIn();
-    else showSignIn("", signedIn);
+    if (isSignedIn()) signedIn(false);
+    else showSignIn("", () => signedIn(true));
 }
 
 onSignedOut(leave);

@@ -28,20 +28,23 @@ export function ago(text, now = Date.now()) {
     return seconds > 0 ? "in less than a minute" : "just now";
 }
 
-function time(text, shown) {
+// A text that is no time is shown as it stands.
+function time(text, show) {
+    if (typeof text !== "string" || Number.isNaN(Date.parse(text))) return el("span", {}, String(text));
+    const shown = show(new Date(text));
     return el("time", { datetime: text, title: `${long.format(new Date(text))}\n${utcText(text)}` }, shown);
 }
 
 export function when(text, none = "Never") {
-    return text ? time(text, full.format(new Date(text))) : el("span", { class: "quiet" }, none);
+    return text ? time(text, (at) => full.format(at)) : el("span", { class: "quiet" }, none);
 }
 
 export function whenAgo(text, none = "Never") {
-    return text ? time(text, ago(text)) : el("span", { class: "quiet" }, none);
+    return text ? time(text, () => ago(text)) : el("span", { class: "quiet" }, none);
 }
 
 export function whenDay(text, none = "Never") {
-    return text ? time(text, day.format(new Date(text))) : el("span", { class: "quiet" }, none);
+    return text ? time(text, (at) => day.format(at)) : el("span", { class: "quiet" }, none);
 }
 
 // Both, for where there is room: the reader's time, how long ago, and UTC.
@@ -50,7 +53,7 @@ export function whenFull(text, none = "Never") {
     return el(
         "span",
         {},
-        time(text, full.format(new Date(text))),
+        time(text, (at) => full.format(at)),
         el("span", { class: "quiet small d-block" }, `${ago(text)} · ${utcText(text)}`),
     );
 }

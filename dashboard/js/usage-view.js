@@ -19,6 +19,7 @@ const REASONS = {
     quota_exceeded: "Monthly quota exceeded",
     too_many_failures: "Too many failures from the address",
     store_unavailable: "Could not be checked",
+    scope_not_held: "Permission that cannot be granted",
     forbidden: "Forbidden by the server's rules",
 };
 

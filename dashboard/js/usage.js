@@ -16,7 +16,8 @@ function quotaTile(account) {
     if (account.quota === null)
         return tile("Monthly quota", "None", "Requests are not counted against a quota.");
     const used = account.requests_this_month;
-    const share = Math.min(100, Math.round((used / account.quota) * 100));
+    const rounded = Math.min(100, Math.round((used / account.quota) * 100));
+    const share = used > 0 && rounded === 0 ? "under 1" : rounded;
     return tile("Monthly quota", `${share} %`, [
         el("meter", {
             min: 0,

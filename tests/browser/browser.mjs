@@ -7,8 +7,16 @@ import { chromium } from "playwright-core";
 import { BUILD } from "./stack.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+];
 export const SHOTS = path.join(BUILD, "screenshots");
 export const DESK = { width: 1360, height: 900 };
 export const PHONE = { width: 390, height: 844 };
@@ -20,10 +28,15 @@ export async function launch() {
 
 // A page that notes errors of scripts and breaches of the policy in page.trouble.
 export async function open(browser, stack, options = {}) {
-    const context = await browser.newContext({ viewport: DESK, locale: "en-GB", timezoneId: "Europe/Berlin",
-        permissions: ["clipboard-read", "clipboard-write"], ...options });
+    const context = await browser.newContext({
+        viewport: DESK,
+        locale: "en-GB",
+        timezoneId: "Europe/Berlin",
+        permissions: ["clipboard-read", "clipboard-write"],
+        ...options,
+    });
     const page = await context.newPage();
-    page.setDefaultTimeout(15000);
+    page.setDefaultTimeout(30000);
     page.trouble = [];
     page.on("pageerror", (error) => page.trouble.push(`error: ${error.message}`));
     page.on("console", (message) => {
@@ -44,7 +57,9 @@ export async function signIn(page, key, hash = "") {
 }
 
 export async function goTo(page, hash) {
-    await page.evaluate((to) => { location.hash = to; }, hash);
+    await page.evaluate((to) => {
+        location.hash = to;
+    }, hash);
     await settled(page);
 }
 
@@ -58,8 +73,10 @@ export async function settled(page) {
 export async function axe(page) {
     await page.evaluate(AXE);
     const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
-    return found.violations.filter((one) => ["serious", "critical"].includes(one.impact))
-        .map((one) => `${one.id}: ${one.help}\n  ${one.nodes.map((node) => `${node.target} ${node.failureSummary}`).join("\n  ")}`);
+    const where = (one) => one.nodes.map((node) => `  ${node.target} ${node.failureSummary}`);
+    return found.violations
+        .filter((one) => ["serious", "critical"].includes(one.impact))
+        .map((one) => [`${one.id}: ${one.help}`, ...where(one)].join("\n"));
 }
 
 export async function shot(page, name, fullPage = true) {

@@ -7,14 +7,21 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
-export const ROOT = path.resolve(import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname), "../..");
+export const ROOT = path.resolve(
+    import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname),
+    "../..",
+);
 export const BUILD = path.resolve(ROOT, process.env.BUILD ?? "build");
 
 async function freePort() {
     const server = createServer();
-    await new Promise((resolve) => { server.listen(0, "127.0.0.1", resolve); });
+    await new Promise((resolve) => {
+        server.listen(0, "127.0.0.1", resolve);
+    });
     const { port } = server.address();
-    await new Promise((resolve) => { server.close(resolve); });
+    await new Promise((resolve) => {
+        server.close(resolve);
+    });
     return port;
 }
 
@@ -24,7 +31,9 @@ export async function wait(condition, what, seconds = 30) {
         const value = await condition();
         if (value) return value;
         if (Date.now() > end) throw new Error(`waited ${seconds} s for ${what}`);
-        await new Promise((resolve) => { setTimeout(resolve, 100); });
+        await new Promise((resolve) => {
+            setTimeout(resolve, 100);
+        });
     }
 }
 
@@ -38,7 +47,8 @@ export class Stack {
         stack.port = await freePort();
         stack.address = `http://127.0.0.1:${stack.port}`;
         await mkdir(path.join(stack.dir, "conf.d"), { recursive: true });
-        for (const [name, text] of Object.entries(files)) await writeFile(path.join(stack.dir, name), text, { mode: 0o644 });
+        for (const [name, text] of Object.entries(files))
+            await writeFile(path.join(stack.dir, name), text, { mode: 0o644 });
         await writeFile(path.join(stack.dir, "conf.d", "test.conf"), site.replaceAll("{dir}", stack.dir));
         await stack.command("start");
         stack.adminKey = (await readFile(path.join(stack.dir, "admin.key"), "utf8")).trim();
@@ -46,7 +56,14 @@ export class Stack {
     }
 
     get environment() {
-        return { ...process.env, RUN_DIR: this.dir, PORT: String(this.port), BUILD };
+        return {
+            ...process.env,
+            RUN_DIR: this.dir,
+            PORT: String(this.port),
+            BUILD,
+            DB: "sqlite3",
+            RATE_STORE: "shm",
+        };
     }
 
     async command(name) {
@@ -66,8 +83,11 @@ export class Stack {
     async call(method, where, body, key = this.adminKey, headers = {}) {
         const answer = await fetch(this.address + where, {
             method,
-            headers: { ...(key ? { Authorization: `Bearer ${key}` } : {}),
-                ...(body === undefined ? {} : { "Content-Type": "application/json" }), ...headers },
+            headers: {
+                ...(key ? { Authorization: `Bearer ${key}` } : {}),
+                ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+                ...headers,
+            },
             body: body === undefined ? undefined : JSON.stringify(body),
         });
         const text = await answer.text();
@@ -76,7 +96,8 @@ export class Stack {
 
     async must(method, where, body, key) {
         const answer = await this.call(method, where, body, key);
-        if (answer.status >= 300) throw new Error(`${method} ${where}: ${answer.status} ${JSON.stringify(answer.body)}`);
+        if (answer.status >= 300)
+            throw new Error(`${method} ${where}: ${answer.status} ${JSON.stringify(answer.body)}`);
         return answer.body;
     }
 
@@ -89,8 +110,11 @@ export class Stack {
     }
 
     async sql(text) {
-        const done = await run(path.join(ROOT, "conf/as-service"), ["sqlite3", "-cmd", ".timeout 10000",
-            path.join(this.dir, "apikey.db"), text], { env: this.environment });
+        const done = await run(
+            path.join(ROOT, "conf/as-service"),
+            ["sqlite3", "-cmd", ".timeout 10000", path.join(this.dir, "apikey.db"), text],
+            { env: this.environment },
+        );
         return done.stdout;
     }
 }

@@ -4,7 +4,7 @@ import { get } from "../api.js";
 import { auditTable } from "../audit-view.js";
 import { button, el, fill } from "../dom.js";
 import { pageHead } from "../frame.js";
-import { emptyBox, isAbort, loadInto } from "../notice.js";
+import { emptyBox, errorBox, isAbort, loadInto } from "../notice.js";
 import { link } from "../router.js";
 import { holds } from "../session.js";
 import { badge, table } from "../table.js";
@@ -155,7 +155,11 @@ async function body(id, signal, reload) {
 
 export function show(main, { id, signal }) {
     const box = el("div", {});
-    const load = () => loadInto(box, "the key", () => body(id, signal, load));
+    const load = () => loadInto(box, "the key", () => body(id, signal, load).catch(failed));
+    function failed(error) {
+        if (isAbort(error)) throw error;
+        return [pageHead("API key", ""), errorBox(error, load)];
+    }
     fill(main, el("p", { class: "back" }, el("a", { href: "#/keys" }, "← API keys")), box);
     return load();
 }
