@@ -56,6 +56,9 @@ typedef struct {
     const char *syslog, *alerts_file;
     const char *webhook;               /* URL, or NULL */
     const char *const *webhook_secrets; /* the newest first, NULL-terminated; NULL: none */
+    const char *email_server, *email_from, *email_to; /* NULL: none */
+    const char *email_user, *email_password, *email_ca_file;
+    int email_tls, email_accounts;
     int webhook_private;               /* webhooks may lead to addresses that are not public */
     int new_ip_learning_sec;
     int auth_failures_address, auth_failures_key, auth_failures_window_sec;
@@ -371,7 +374,7 @@ typedef struct {
     int couriers;                         /* threads: how many receivers it serves at a time */
 } sink_t;
 
-extern const sink_t sink_syslog, sink_file, sink_webhook;
+extern const sink_t sink_syslog, sink_file, sink_webhook, sink_email;
 extern const sink_t *const sinks[];
 extern const int sink_count;
 #define SINKS_MAX 8
@@ -416,6 +419,15 @@ const char *webhook_body(const note_t *note, apr_pool_t *p);
 int webhook_backoff(apr_int64_t attempts);
 /* Secrets of a file, one a line, the newest first; *why on failure. */
 apr_status_t webhook_secrets_read(const char *const **secrets, const char *file, const char **why, apr_pool_t *p);
+/* What is wrong with the settings of mail, and which of them; NULL: nothing.  email_server is set. */
+const char *email_fault(const settings_t *conf, const char **setting);
+int email_backoff(apr_int64_t attempts);
+/* mail.c: a whole message with its headers, in p; NULL: an address is none. */
+const char *mail_message(const note_t *note, const char *from, const char *to, apr_int64_t now, apr_pool_t *p);
+/* local@domain in visible ASCII, nothing that ends or separates addresses. */
+int mail_address_ok(const char *text);
+/* A text as the value of a header: one line, or lines that are folded. */
+const char *mail_header_text(const char *text, apr_pool_t *p);
 /* peer.c: is an address one of the internet at large, rather than of a machine, a link or a site? */
 int peer_is_public(const struct sockaddr *address);
 

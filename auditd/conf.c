@@ -146,9 +146,62 @@ static apr_status_t read_webhook(const reading_t *r)
     return fault ? refuse(r, "webhook_secret_file", fault) : APR_SUCCESS;
 }
 
+/* The first line of a file. */
+static const char *first_line(const char *file, apr_pool_t *p)
+{
+    char buf[1024] = "";
+    apr_size_t len = sizeof(buf) - 1;
+    apr_file_t *f;
+
+    if (apr_file_open(&f, file, APR_FOPEN_READ, APR_OS_DEFAULT, p) != APR_SUCCESS)
+        return NULL;
+    apr_file_read_full(f, buf, len, &len);
+    apr_file_close(f);
+    buf[strcspn(buf, "\r\n")] = '\0';
+    return buf[0] ? apr_pstrdup(p, buf) : NULL;
+}
+
+static apr_status_t read_email_password(const reading_t *r)
+{
+    const char *file = ak_conf_text(r->conf, "email_password_file"), *fault;
+
+    if (!file)
+        return APR_SUCCESS;
+    fault = secret_file_fault(file, r->p);
+    if (!fault && !(r->s->email_password = first_line(file, r->s->pool)))
+        fault = "must hold the password in its first line";
+    return fault ? refuse(r, "email_password_file", fault) : APR_SUCCESS;
+}
+
+static apr_status_t read_email(const reading_t *r)
+{
+    settings_t *s = r->s;
+    const char *setting, *fault;
+    apr_finfo_t info;
+
+    s->email_server = ak_conf_text(r->conf, "email_server");
+    s->email_from = ak_conf_text(r->conf, "email_from");
+    s->email_to = ak_conf_text(r->conf, "email_to");
+    s->email_user = ak_conf_text(r->conf, "email_user");
+    s->email_ca_file = whole_path(s, ak_conf_text(r->conf, "email_ca_file"));
+    s->email_tls = ak_conf_flag(r->conf, "email_tls");
+    s->email_accounts = ak_conf_flag(r->conf, "email_accounts");
+    if (!s->email_server)
+        return APR_SUCCESS;
+    if (s->email_ca_file && apr_stat(&info, s->email_ca_file, APR_FINFO_TYPE, r->p) != APR_SUCCESS)
+        return refuse(r, "email_ca_file", "is not there, or cannot be read");
+    if (read_email_password(r) != APR_SUCCESS)
+        return APR_EINVAL;
+    fault = email_fault(s, &setting);
+    return fault ? refuse(r, setting, fault) : APR_SUCCESS;
+}
+
 static apr_status_t read_sinks(const reading_t *r)
 {
     apr_status_t rv = read_webhook(r);
+
+    if (rv == APR_SUCCESS)
+        rv = read_email(r);
 
     if (rv != APR_SUCCESS)
         return rv;
@@ -232,5 +285,5 @@ void settings_for_replay(settings_t *s, const char *database)
 {
     s->database_driver = "sqlite3";
     s->database_params = database;
-    s->syslog = s->alerts_file = s->webhook = NULL;
+    s->syslog = s->alerts_file = s->webhook = s->email_server = NULL;
 }

@@ -16,7 +16,7 @@
 #define PASS_MAX 500 /* receivers served by one look at the outbox */
 #define BACKOFF_MAX_SEC 300
 
-const sink_t *const sinks[] = {&sink_syslog, &sink_file, &sink_webhook};
+const sink_t *const sinks[] = {&sink_syslog, &sink_file, &sink_webhook, &sink_email};
 const int sink_count = (int)(sizeof(sinks) / sizeof(sinks[0]));
 
 /* Columns of aud_outbox_due. */

@@ -27,6 +27,7 @@ static const struct {
     {"fuzz_seeds", suite_fuzz_seeds},
     {"event", suite_event},
     {"alert", suite_alert},
+    {"mail", suite_mail},
     {"conf", suite_conf},
     {"dbd", suite_dbd},
     {"runs", suite_runs},

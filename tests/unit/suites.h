@@ -20,6 +20,7 @@ Suite *suite_rate(void);
 Suite *suite_fuzz_seeds(void);
 Suite *suite_event(void);
 Suite *suite_alert(void);
+Suite *suite_mail(void);
 Suite *suite_conf(void);
 Suite *suite_dbd(void);
 Suite *suite_runs(void);
