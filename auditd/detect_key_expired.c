@@ -36,7 +36,7 @@ static apr_status_t tell(tx_t *tx, const detector_t *self, const ak_rows_t *rows
 
 static apr_status_t tick(tx_t *tx, const detector_t *self)
 {
-    ak_rows_t rows;
+    ak_rows_t rows = {0};
     apr_status_t rv = lifecycle_settle(tx, self->kind);
 
     if (rv == APR_SUCCESS)

@@ -52,7 +52,7 @@ static apr_status_t let_go(tx_t *tx, const detector_t *self)
 static apr_status_t tick(tx_t *tx, const detector_t *self)
 {
     const char *before = TX_NUMBER(tx, tx->now_sec - tx->conf->unused_days * DAY_SEC);
-    ak_rows_t rows;
+    ak_rows_t rows = {0};
     apr_status_t rv = let_go(tx, self);
 
     if (rv == APR_SUCCESS)

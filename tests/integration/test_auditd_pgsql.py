@@ -111,22 +111,28 @@ def test_figures_and_repeats(make):
 
 def test_every_alert_and_the_outbox(make, tmp_path):
     auditd = make(new_ip_learning_seconds=0, events_lost_grace_seconds=1, alerts_file=tmp_path / "alerts")
-    auditd.sql("UPDATE accounts SET quota_month = 3; INSERT INTO api_keys (id, digest, account_id, environment, name,"
-               " prefix, last_four, permissions, created_at, created_by, expires_at) VALUES ('key_one', 'd',"
-               " 'acct_default', 'live', 'One', 'sk_live_abc...', 'wxyz', 'tasks:read', 0, 'test',"
-               " CAST(EXTRACT(EPOCH FROM now()) AS BIGINT) + 3600)")
+    auditd.sql("UPDATE accounts SET quota_month = 3, plan = 'enterprise'")
+    for name, days, expires, renews in (("one", 45, 3600, 0), ("idle", 100, None, 0), ("past", 45, -3600, 0),
+                                        ("renewing", 45, 3600, 1)):
+        auditd.sql("INSERT INTO api_keys (id, digest, account_id, environment, name, prefix, last_four, permissions,"
+                   " created_at, created_by, expires_at, auto_renew) VALUES"
+                   f" ('key_{name}', '{name}', 'acct_default', 'live', 'One', 'sk_live_abc...', 'wxyz', 'tasks:read',"
+                   f" {int(NOW) - days * 86400}, 'test', {int(NOW) + expires if expires else 'NULL'}, {renews})")
     auditd.start()
     auditd.post(events(3) + [event(4, address="203.0.113.9", time=NOW + 1)]
                 + events(20, first=5, decision="revoked_key", status=401)
                 + events(2, first=25, decision="expired_key", status=401)
                 + events(10, first=27, decision="rate_limit_exceeded", status=429) + events(1, first=40))
-    wanted = ["auth_failures", "auth_failures", "events_lost", "expired_key_used", "key_expiring", "new_ip",
-              "quota_exceeded", "rate_limit_hits", "revoked_key_used"]
+    wanted = ["auth_failures", "auth_failures", "events_lost", "expired_key_used", "key_expired", "key_expiring",
+              "key_renewed", "new_ip", "quota_exceeded", "rate_limit_hits", "revoked_key_used", "rotation_due",
+              "unused_key"]
     wait(lambda: sorted(auditd.kinds()) == wanted, 30, "every kind of alert")
     wait(lambda: auditd.sql("SELECT * FROM outbox") == [], what="the outbox to be empty")
     told = [json.loads(line)["kind"] for line in (tmp_path / "alerts").read_text().splitlines()]
     assert sorted(told) == wanted
-    assert auditd.sql("SELECT key_id FROM change_log") == [("key_one",)]
+    assert sorted(auditd.sql("SELECT DISTINCT key_id FROM change_log")) == [
+        ("key_idle",), ("key_one",), ("key_past",), ("key_renewing",)]
+    assert auditd.sql(f"SELECT expires_at > {int(NOW) + 45 * 86400} FROM api_keys WHERE id = 'key_renewing'") == [("t",)]
     auditd.post(events(1, first=41, decision="revoked_key", status=401))
     assert auditd.sql("SELECT count FROM alerts WHERE kind = 'revoked_key_used'") == [("21",)]
 

@@ -66,7 +66,8 @@ static int told(const char *kind)
 
 static int open_of(const char *kind)
 {
-    return number(apr_psprintf(scratch_pool, "SELECT COUNT(*) FROM alerts WHERE kind = '%s' AND status = 'open'", kind));
+    return number(apr_psprintf(scratch_pool, "SELECT COUNT(*) FROM alerts WHERE kind = '%s' AND status = 'open'",
+                               kind));
 }
 
 /* Made so many days ago; expires in so many days, 0: never. */
