@@ -354,8 +354,8 @@ static claim_e claim_place(ak_table_t *t, apr_uint32_t at, apr_uint32_t generati
     return done;
 }
 
-static apr_status_t find_room(ak_table_t *t, const unsigned char *digest, apr_uint32_t home, const ak_horizon_t *horizon,
-                              ak_slot_ref_t *ref)
+static apr_status_t find_room(ak_table_t *t, const unsigned char *digest, apr_uint32_t home,
+                              const ak_horizon_t *horizon, ak_slot_ref_t *ref)
 {
     apr_uint64_t tried = 0;
     apr_uint32_t i, generation = 0;
