@@ -423,10 +423,12 @@ START_TEST(test_a_hung_memcached_grants_nothing)
     const ak_limits_t limits = {4, 100};
     ak_rate_t *rate = store(MEMCACHED_STORE);
     ak_rate_result_t result;
-    int i, granted = 1;
+    int i, granted = 1, status = 0;
 
     ck_assert_int_eq(take(rate, KEY, limits, &result), 1);
     ck_assert_int_eq(kill(server[0], SIGSTOP), 0);
+    ck_assert_int_eq(waitpid(server[0], &status, WUNTRACED), server[0]); /* every thread of it stands still */
+    ck_assert(WIFSTOPPED(status));
     for (i = 0; i < 3; i++)
         ck_assert_int_eq(take(rate, KEY, limits, &result), -1);
     ck_assert_int_eq(kill(server[0], SIGCONT), 0);
