@@ -222,7 +222,7 @@ static void open_when_told(const int go[2], int told)
 /* Many processes that find no table at once must end up with one. */
 START_TEST(test_opened_by_many_at_once)
 {
-    char node[AK_NODE_ID], first[AK_NODE_ID];
+    char node[AK_NODE_ID] = {0}, first[AK_NODE_ID] = {0};
     int go[2], told[2], round, i, status;
 
     for (round = 0; round < 40; round++) {
