@@ -88,7 +88,7 @@ ak_slot_ref_t fixture_reserve(ak_table_t *table, apr_uint64_t n, apr_uint32_t ho
     apr_uint64_t ticket;
 
     fixture_digest(digest, n, home);
-    ck_assert_int_eq(ak_table_reserve(table, digest, now, &ref, &ticket), APR_SUCCESS);
+    MUST(ak_table_reserve(table, digest, now, &ref, &ticket) == APR_SUCCESS);
     return ref;
 }
 
@@ -98,8 +98,8 @@ ak_slot_ref_t fixture_put(ak_table_t *table, apr_uint64_t n, apr_uint32_t home, 
     ak_slot_ref_t ref;
     apr_uint64_t ticket;
 
-    ck_assert_int_eq(ak_table_reserve(table, key.digest, now, &ref, &ticket), APR_SUCCESS);
-    ck_assert_int_eq(ak_table_fill(table, &ref, &key, ticket), APR_SUCCESS);
+    MUST(ak_table_reserve(table, key.digest, now, &ref, &ticket) == APR_SUCCESS);
+    MUST(ak_table_fill(table, &ref, &key, ticket) == APR_SUCCESS);
     return ref;
 }
 
@@ -112,7 +112,7 @@ int fixture_finds(ak_table_t *table, apr_uint64_t n, apr_uint32_t home)
     fixture_digest(digest, n, home);
     if (ak_table_find(table, digest, &key, &ref) != AK_TABLE_HIT)
         return 0;
-    ck_assert(fixture_is_key(&key, n, home)); /* found at all means found whole */
+    MUST(fixture_is_key(&key, n, home)); /* found at all means found whole */
     return 1;
 }
 

@@ -12,6 +12,13 @@
 #define MINUTES(n) apr_time_from_sec(60 * (n))
 #define HOURS(n) apr_time_from_sec(3600 * (n))
 
+/* As ck_assert, which writes to a file each time, for what is asked thousands of times. */
+#define MUST(condition)                                       \
+    do {                                                      \
+        if (!(condition))                                     \
+            ck_abort_msg("not so: %s", #condition);           \
+    } while (0)
+
 extern apr_pool_t *fixture_pool;
 extern ak_table_t *fixture_table;
 extern char fixture_file[96];

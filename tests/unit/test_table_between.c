@@ -14,6 +14,11 @@
 
 #define T fixture_table
 #define NEWCOMER 100
+#ifdef __SANITIZE_ADDRESS__
+#define STRIDE 11 /* instrumented code has that many more instructions between two of its own */
+#else
+#define STRIDE 3
+#endif
 #define VICTIM 2 /* the key at place 1, in reach of homes 0 and 1 */
 
 static struct {
@@ -64,7 +69,7 @@ static ak_slot_ref_t crowd(void)
 static int led_on(pid_t pid, const volatile int *word, int end, int instructions)
 {
     while (instructions-- > 0 && *word != end)
-        ck_assert(traced_step(pid));
+        MUST(traced_step(pid));
     return *word != end;
 }
 
@@ -146,7 +151,7 @@ START_TEST(test_eviction_into_a_reservation)
 
     crowd();
     memcpy(saved, T->head, T->bytes);
-    for (after = 0;; after += 3) {
+    for (after = 0;; after += STRIDE) {
         unsigned char digest[AK_DIGEST_BYTES];
         ak_slot_ref_t ref;
         apr_uint64_t ticket;
@@ -240,7 +245,7 @@ START_TEST(test_fill_into_a_look_up)
 
     memset(new.id, 'x', sizeof new - AK_DIGEST_BYTES);
     ck_assert_int_eq(ak_table_reserve(T, old.digest, NOW, &ref, &ticket), APR_SUCCESS);
-    for (after = 0; !done; after += 3) {
+    for (after = 0; !done; after += STRIDE) {
         pid_t pid = traced_begin(find_victim);
         int i;
 
@@ -300,10 +305,12 @@ Suite *suite_table_between(void)
 
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_set_timeout(tc, 120);
-    tcase_add_loop_test(tc, test_count_into_an_eviction, 0, AK_COUNT_COUNT);
-    tcase_add_test(tc, test_eviction_into_a_reservation);
-    tcase_add_test(tc, test_the_hours_last_unit_goes_between);
-    tcase_add_test(tc, test_fill_into_a_look_up);
+    if (TRACED_IN_FULL) {
+        tcase_add_loop_test(tc, test_count_into_an_eviction, 0, AK_COUNT_COUNT);
+        tcase_add_test(tc, test_eviction_into_a_reservation);
+        tcase_add_test(tc, test_the_hours_last_unit_goes_between);
+        tcase_add_test(tc, test_fill_into_a_look_up);
+    }
     tcase_add_test(tc, test_nothing_lives_behind_a_place_never_used);
     suite_add_tcase(suite, tc);
     return suite;

@@ -259,25 +259,26 @@ static void the_others_are_untouched(void)
 
     for (n = 2; n <= PROBE; n++) {
         ak_slot_ref_t ref;
-        ck_assert(fixture_finds(T, n, 0));
+        MUST(fixture_finds(T, n, 0));
         ref = fixture_reserve(T, n, 0, NOW); /* every lock can be had */
-        ck_assert_uint_eq(ak_table_count(T, &ref, AK_COUNT_HOUR, hour_at(NOW)), 1);
+        MUST(ak_table_count(T, &ref, AK_COUNT_HOUR, hour_at(NOW)) == 1);
     }
 }
 
 /* Between writes a slot and its counters are of one generation. */
 static void generations_agree(void)
 {
-    int at, i;
+    int at, i, wrong = 0;
 
     for (at = 0; at < SLOTS; at++) {
         slot_t *slot = &T->slots[at];
         if (slot->sequence & 1)
             continue; /* torn, and nobody has come by yet */
-        ck_assert_uint_eq(slot->claiming, 0);
+        wrong += slot->claiming != 0;
         for (i = 0; i < AK_COUNT_COUNT; i++)
-            ck_assert_uint_eq(ak_count_generation(slot->count[i]), slot->generation & 0xffff);
+            wrong += ak_count_generation(slot->count[i]) != (slot->generation & 0xffff);
     }
+    ck_assert_int_eq(wrong, 0);
 }
 
 /* Somebody still held key 1's reference while its slot was being taken away: what that one
@@ -497,7 +498,7 @@ START_TEST(test_a_stopped_writer_is_waited_for)
     changed_key();
     pid = traced_begin(fill_pending);
     while (!(atomic_load(&T->slots[held.slot].sequence) & 1))
-        ck_assert(traced_step(pid));
+        MUST(traced_step(pid));
     digest_of(digest, 1);
     ck_assert(!fixture_finds(T, 1, 0));
     ck_assert_int_eq(ak_table_reserve(T, digest, NOW, &ref, &ignored), APR_EBUSY);
@@ -603,14 +604,16 @@ Suite *suite_table_crash(void)
 
     tcase_add_checked_fixture(tc, fixture_set_up, fixture_tear_down);
     tcase_set_timeout(tc, 120);
-    tcase_add_test(tc, test_death_while_evicting);
-    tcase_add_test(tc, test_real_death_while_evicting);
-    tcase_add_loop_test(tc, test_death_while_mending, 0, 2);
-    tcase_add_test(tc, test_death_while_reserving_the_first_place);
-    tcase_add_loop_test(tc, test_death_while_filling, 0, 2);
-    tcase_add_test(tc, test_death_while_counting);
-    tcase_add_test(tc, test_death_while_dropping);
-    tcase_add_test(tc, test_death_while_noting);
+    if (TRACED_IN_FULL) {
+        tcase_add_test(tc, test_death_while_evicting);
+        tcase_add_test(tc, test_real_death_while_evicting);
+        tcase_add_loop_test(tc, test_death_while_mending, 0, 2);
+        tcase_add_test(tc, test_death_while_reserving_the_first_place);
+        tcase_add_loop_test(tc, test_death_while_filling, 0, 2);
+        tcase_add_test(tc, test_death_while_counting);
+        tcase_add_test(tc, test_death_while_dropping);
+        tcase_add_test(tc, test_death_while_noting);
+    }
     tcase_add_test(tc, test_a_stopped_writer_is_waited_for);
     tcase_add_test(tc, test_deaths_at_random);
     suite_add_tcase(suite, tc);

@@ -48,25 +48,29 @@ END_TEST
 
 /* --- months, days, against the C library --------------------------------------------------- */
 
-START_TEST(test_dates_agree_with_the_library)
+static int agrees(apr_int64_t sec)
 {
     char got[AK_RFC3339_SIZE], want[AK_RFC3339_SIZE];
-    apr_int64_t sec, back;
+    apr_int64_t back = -1;
+    time_t t = (time_t)sec;
     struct tm tm;
-    time_t t;
 
-    /* Every day of 1600 to 2400, at a second that wanders over the day. */
-    for (sec = APR_INT64_C(-11676096000); sec < APR_INT64_C(13569465600); sec += 86400 - 7) {
-        t = (time_t)sec;
-        ck_assert_ptr_nonnull(gmtime_r(&t, &tm));
-        strftime(want, sizeof want, "%FT%TZ", &tm);
-        ck_assert_str_eq(ak_rfc3339(got, sec), want);
-        ck_assert_int_eq(ak_rfc3339_parse(got, &back), APR_SUCCESS);
-        ck_assert_int_eq(back, sec);
-        ck_assert_int_eq(ak_month_number(sec), (tm.tm_year + 1900) * 12 + tm.tm_mon);
-        ck_assert_int_eq(ak_day_start_sec(sec), sec - tm.tm_hour * 3600 - tm.tm_min * 60 - tm.tm_sec);
-        ck_assert_int_eq(ak_hour_start_sec(sec), sec - tm.tm_min * 60 - tm.tm_sec);
-    }
+    if (!gmtime_r(&t, &tm) || !strftime(want, sizeof want, "%FT%TZ", &tm))
+        return 0;
+    return strcmp(ak_rfc3339(got, sec), want) == 0 && ak_rfc3339_parse(got, &back) == APR_SUCCESS && back == sec
+        && ak_month_number(sec) == (tm.tm_year + 1900) * 12 + tm.tm_mon
+        && ak_day_start_sec(sec) == sec - tm.tm_hour * 3600 - tm.tm_min * 60 - tm.tm_sec
+        && ak_hour_start_sec(sec) == sec - tm.tm_min * 60 - tm.tm_sec;
+}
+
+/* Every day of 1600 to 2400, at a second that wanders over the day. */
+START_TEST(test_dates_agree_with_the_library)
+{
+    apr_int64_t sec;
+
+    for (sec = APR_INT64_C(-11676096000); sec < APR_INT64_C(13569465600); sec += 86400 - 7)
+        if (!agrees(sec)) /* an assertion writes to a file, which a third of a million would feel */
+            ck_abort_msg("second %" APR_INT64_T_FMT, sec);
 }
 END_TEST
 
