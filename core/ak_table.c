@@ -243,7 +243,7 @@ static int claim(ak_table_t *t, apr_uint32_t at, const unsigned char *digest, co
     apr_uint32_t generation = atomic_load(&slot->generation) + 1;
     int i;
 
-    if (!is_idle(slot, horizon)) {
+    if (!is_idle(slot, horizon)) { /* a look before readers are disturbed */
         return 0;
     }
     begin_write(slot);

@@ -78,7 +78,7 @@ void ak_table_note_unknown(ak_table_t *table, const unsigned char *digest, apr_u
 /* The change log: the last sequence applied here, and the monotonic time (usec) at
  * which the last good poll began.  0: never since this boot. */
 apr_uint64_t ak_table_applied(const ak_table_t *table);
-void ak_table_set_applied(ak_table_t *table, apr_uint64_t sequence);
+void ak_table_set_applied(ak_table_t *table, apr_uint64_t sequence); /* nothing, once replaced as poller */
 /* The log begins anew (another database): forget everything and stand at sequence. */
 void ak_table_restart_log(ak_table_t *table, apr_uint64_t sequence);
 apr_int64_t ak_table_stamp(const ak_table_t *table);

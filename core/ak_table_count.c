@@ -231,11 +231,15 @@ apr_uint64_t ak_table_applied(const ak_table_t *t)
     return atomic_load(&t->head->applied);
 }
 
-/* Both only move forward: a poller that was stopped and woke up again has old news. */
+/* Both only move forward: a poller that was stopped and woke up again has old news.  It may
+ * be news of another database even, whose log was longer; but then the office is another's. */
 void ak_table_set_applied(ak_table_t *t, apr_uint64_t sequence)
 {
     apr_uint64_t seen = atomic_load(&t->head->applied);
 
+    if (ak_table_replaced(t)) {
+        return;
+    }
     while (seen < sequence && !atomic_compare_exchange_weak(&t->head->applied, &seen, sequence)) {
     }
 }

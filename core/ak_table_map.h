@@ -141,6 +141,9 @@ static inline int ak_count_lives(apr_uint64_t word, int which, const ak_horizon_
 int ak_table_lock(pthread_mutex_t *lock, int patient);
 void ak_table_unlock(pthread_mutex_t *lock);
 
+/* Is the office another process's? */
+int ak_table_replaced(const ak_table_t *table);
+
 void ak_table_forget_unknown(ak_table_t *table, const unsigned char *digest);
 void ak_table_forget_all_unknown(ak_table_t *table);
 

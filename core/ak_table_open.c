@@ -116,6 +116,13 @@ int ak_table_elect(ak_table_t *t, apr_interval_time_t patience)
     return atomic_compare_exchange_strong(&t->head->poller, &holder, holder_now());
 }
 
+int ak_table_replaced(const ak_table_t *t)
+{
+    apr_uint64_t holder = atomic_load(&t->head->poller);
+
+    return holder && holder_pid(holder) != getpid();
+}
+
 void ak_table_resign(ak_table_t *t)
 {
     apr_uint64_t holder = atomic_load(&t->head->poller);

@@ -658,6 +658,24 @@ START_TEST(test_the_office_is_one_processs)
 }
 END_TEST
 
+/* A poller that was stopped while another took over, and the database was changed for one with
+ * a shorter log: what it has read must not make the new one skip changes. */
+START_TEST(test_a_replaced_poller_moves_nothing)
+{
+    pid_t pid;
+
+    ck_assert(ak_table_elect(T, apr_time_from_sec(3600)));
+    ak_table_set_applied(T, 5);
+    ck_assert_uint_eq(ak_table_applied(T), 5);
+    ak_table_resign(T);
+    pid = elect_another(1);
+    ak_table_restart_log(T, 2);
+    ak_table_set_applied(T, 900);
+    ck_assert_uint_eq(ak_table_applied(T), 2);
+    end(pid);
+}
+END_TEST
+
 START_TEST(test_a_silent_holder_is_replaced)
 {
     pid_t pid = elect_another(1);
@@ -737,6 +755,7 @@ static TCase *elected(void)
     tcase_add_test(tc, test_stamp_and_log_only_move_forward);
     tcase_add_test(tc, test_a_log_that_begins_anew);
     tcase_add_test(tc, test_the_office_is_one_processs);
+    tcase_add_test(tc, test_a_replaced_poller_moves_nothing);
     tcase_add_test(tc, test_a_silent_holder_is_replaced);
     tcase_add_test(tc, test_a_word_from_the_future_is_no_holder);
     return tc;
